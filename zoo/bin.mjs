@@ -1,0 +1,11 @@
+#!/usr/bin/env node
+// Runs the TypeScript sources in a checkout and the compiled files in the published package.
+import { existsSync } from 'node:fs'
+
+if (existsSync(new URL('./main.ts', import.meta.url))) {
+  const { register } = await import('tsx/esm/api')
+  register()
+  await import('./main.ts')
+} else {
+  await import('../dist/zoo/main.js')
+}

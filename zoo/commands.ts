@@ -1,0 +1,11 @@
+import type { Command } from 'commander'
+
+export interface CommandEntry {
+  readonly name: string
+  readonly summary: string
+  /** Each module in `commands/` exports `command()`, made with `zooCommand` of `output.ts`. */
+  readonly load: () => Promise<{ command(): Command }>
+}
+
+/** Every command, in the order in which `zoo --help` lists them. */
+export const COMMANDS: readonly CommandEntry[] = []

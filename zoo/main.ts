@@ -1,0 +1,31 @@
+import { Command, CommanderError } from 'commander'
+import { asZooError, EXIT_CODES } from '../manifests/error.ts'
+import { packageVersion } from '../manifests/package.ts'
+import { COMMANDS } from './commands.ts'
+import { printFailure } from './output.ts'
+
+/** The command line. A command's module loads only when it is called, so `zoo --help` stays instant. */
+async function main(argv: readonly string[]): Promise<number> {
+  const program = new Command('zoo')
+    .description('How robust is this image classifier, really?')
+    .version(packageVersion())
+    .showHelpAfterError('(zoo --help lists the commands, zoo COMMAND --help explains one)')
+    .exitOverride()
+    .addHelpText('after', '\nStart with `zoo demo`: the whole pipeline on real images, in a few minutes.')
+  const called = argv.find((word) => !word.startsWith('-'))
+  for (const { name, summary, load } of COMMANDS) {
+    if (name === called) program.addCommand((await load()).command().exitOverride())
+    else program.command(name, { hidden: false }).description(summary)
+  }
+  try {
+    await program.parseAsync(argv as string[], { from: 'user' })
+    return Number(process.exitCode ?? 0)
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_CODES.usage
+    const failure = asZooError(error)
+    printFailure(failure, argv.includes('--json'))
+    return failure.exitCode
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2))
