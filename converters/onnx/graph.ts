@@ -18,7 +18,7 @@ export type Attribute =
 
 export type AttributeType = Exclude<Attribute['type'], 'reference'>
 
-type ValueOf<T extends AttributeType> = Extract<Attribute, { type: T }>['value']
+type Values = { [A in Exclude<Attribute, { type: 'reference' }> as A['type']]: A['value'] }
 
 export interface Node {
   readonly name: string
@@ -140,7 +140,7 @@ export class Attributes {
     return this.#get(name, 'graph')
   }
 
-  #get<T extends AttributeType>(name: string, type: T): ValueOf<T> | undefined {
+  #get<T extends AttributeType>(name: string, type: T): Values[T] | undefined {
     const attribute = this.#node.attributes.get(name)
     if (attribute === undefined) return undefined
     if (attribute.type !== type)
@@ -148,7 +148,7 @@ export class Attributes {
         'invalid-model',
         `attribute ${name} of ${describe(this.#node)} is of type ${attribute.type}, not ${type}`,
       )
-    return attribute.value as ValueOf<T>
+    return attribute.value as Values[T]
   }
 }
 
