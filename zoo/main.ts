@@ -6,15 +6,13 @@ import { printFailure } from './output.ts'
 
 /** The command line. A command's module loads only when it is called, so `zoo --help` stays instant. */
 async function main(argv: readonly string[]): Promise<number> {
-  const program = new Command('zoo')
+  const program = throwing(new Command('zoo'))
     .description('How robust is this image classifier, really?')
     .version(packageVersion())
-    .showHelpAfterError('(zoo --help lists the commands, zoo COMMAND --help explains one)')
-    .exitOverride()
     .addHelpText('after', '\nStart with `zoo demo`: the whole pipeline on real images, in a few minutes.')
   const called = argv.find((word) => !word.startsWith('-'))
   for (const { name, summary, load } of COMMANDS) {
-    if (name === called) program.addCommand((await load()).command().exitOverride())
+    if (name === called) program.addCommand(throwing((await load()).command()))
     else program.command(name, { hidden: false }).description(summary)
   }
   try {
@@ -27,5 +25,20 @@ async function main(argv: readonly string[]): Promise<number> {
     return failure.exitCode
   }
 }
+
+/** Makes a command and its subcommands throw their usage errors, so that `main` alone decides the exit code. */
+function throwing(command: Command): Command {
+  for (const subcommand of command.commands) throwing(subcommand as Command)
+  return command
+    .exitOverride()
+    .showHelpAfterError('(zoo --help lists the commands, zoo COMMAND --help explains one)')
+}
+
+// Leaving through `exit` lets temporary files be removed; what was finished before stays, and the same command resumes.
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => {
+    process.stderr.write('\nzoo: interrupted; the same command again resumes [interrupted]\n')
+    process.exit(EXIT_CODES.interrupted)
+  })
 
 process.exitCode = await main(process.argv.slice(2))
