@@ -1,0 +1,43 @@
+import type { Norm } from './norm.ts'
+import { uniforms } from './random.ts'
+
+/** Ties: a gradient of exactly 0 moves nothing. */
+export const linf: Norm = {
+  name: 'linf',
+
+  distance(a, b) {
+    let most = 0
+    for (let i = 0; i < a.length; i++) most = Math.max(most, Math.abs(a[i]! - b[i]!))
+    return most
+  },
+
+  project(x, origin, eps) {
+    for (let i = 0; i < x.length; i++) {
+      const centre = origin[i]!
+      const low = centre > eps ? centre - eps : 0
+      const high = centre < 1 - eps ? centre + eps : 1
+      x[i] = Math.min(Math.max(x[i]!, low), high)
+    }
+  },
+
+  ascend(x, gradient, length) {
+    for (let i = 0; i < x.length; i++) {
+      const slope = gradient[i]!
+      if (slope > 0) x[i]! += length
+      else if (slope < 0) x[i]! -= length
+    }
+  },
+
+  sample(x, origin, eps, key) {
+    const noise = uniforms(key, x.length)
+    for (let i = 0; i < x.length; i++) x[i] = origin[i]! + eps * (2 * noise[i]! - 1)
+  },
+
+  surface(x, origin, eps, key) {
+    const noise = uniforms(key, x.length)
+    let most = 1e-12
+    for (let i = 0; i < x.length; i++) most = Math.max(most, Math.abs(2 * noise[i]! - 1))
+    for (let i = 0; i < x.length; i++) x[i] = origin[i]! + (eps * (2 * noise[i]! - 1)) / most
+    linf.project(x, origin, eps)
+  },
+}
