@@ -8,4 +8,10 @@ export interface CommandEntry {
 }
 
 /** Every command, in the order in which `zoo --help` lists them. */
-export const COMMANDS: readonly CommandEntry[] = []
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'leaderboard',
+    summary: 'build, check, compare and serve the robustness leaderboard',
+    load: () => import('./commands/leaderboard.ts'),
+  },
+]

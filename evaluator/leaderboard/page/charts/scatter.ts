@@ -1,0 +1,106 @@
+import * as Plot from '@observablehq/plot'
+import type { Entry } from '../../../../manifests/schema/leaderboard.ts'
+import { percent, short } from '../../format.ts'
+import { intervalText } from '../words.ts'
+import { type Chart, draw, percentDomain } from './chart.ts'
+
+/** Clean against robust accuracy, both with intervals; the dot's area grows with the number of parameters. */
+export function scatterChart(entries: readonly Entry[]): Chart | undefined {
+  if (entries.length < 2) return undefined
+  const sized = entries.some(({ model }) => model.parameters !== undefined)
+  const largest = Math.max(1, ...entries.map(({ model }) => model.parameters ?? 0))
+  const points = entries.map(({ model, clean, robust }) => ({
+    name: model.name,
+    x: clean.accuracy * 100,
+    y: robust.accuracy * 100,
+    left: clean.interval[0] * 100,
+    right: clean.interval[1] * 100,
+    low: robust.interval[0] * 100,
+    high: robust.interval[1] * 100,
+    radius: model.parameters === undefined ? 5 : 4 + 10 * Math.sqrt(model.parameters / largest),
+  }))
+  const text = `Up and to the right is better. Bars are 95 % intervals${sized ? '; the area of a dot grows with the number of parameters' : ''}.`
+  const xs = percentDomain(points.flatMap(({ left, right }) => [left, right]))
+  const ys = percentDomain(points.flatMap(({ low, high }) => [low, high]))
+  const spread = { stroke: 'var(--robust)', strokeOpacity: 0.35, strokeWidth: 2 }
+  return {
+    title: 'Clean against robust accuracy',
+    text,
+    svg: draw(`Clean against robust accuracy of ${entries.length} models. ${text}`, {
+      x: { domain: xs, label: 'Clean accuracy (%)', grid: true, ticks: 6 },
+      y: { domain: ys, label: 'Robust accuracy (%)', grid: true, ticks: 6 },
+      r: { type: 'identity' },
+      marks: [
+        Plot.ruleX(points, { x: 'x', y1: 'low', y2: 'high', ...spread }),
+        Plot.ruleY(points, { y: 'y', x1: 'left', x2: 'right', ...spread }),
+        Plot.dot(points, {
+          x: 'x',
+          y: 'y',
+          r: 'radius',
+          fill: 'var(--robust)',
+          fillOpacity: 0.8,
+          stroke: 'var(--paper)',
+          title: 'name',
+        }),
+        ...placed(points, xs, ys).map(({ point, dx, anchor }) =>
+          Plot.text([point], {
+            x: 'x',
+            y: 'y',
+            text: 'name',
+            dx,
+            dy: -9,
+            textAnchor: anchor,
+            fill: 'var(--ink)',
+            stroke: 'var(--paper)',
+            strokeWidth: 4,
+          }),
+        ),
+      ],
+    }),
+    columns: ['Model', 'Clean', 'Interval', 'Robust', 'Interval', 'Parameters'],
+    rows: entries.map(({ model, clean, robust }) => [
+      model.name,
+      percent(clean.accuracy),
+      intervalText(clean.interval),
+      percent(robust.accuracy),
+      intervalText(robust.interval),
+      model.parameters === undefined ? '–' : short(model.parameters),
+    ]),
+  }
+}
+
+interface Point {
+  readonly name: string
+  readonly x: number
+  readonly y: number
+  readonly radius: number
+}
+
+/** The drawing area, and how wide a letter is at most: enough to tell which names would overlap. */
+const AREA = { width: 436, height: 272, letter: 7, line: 16 }
+
+/** Names that fit beside their dots, best models first; a name that would cover another is left to the table. */
+function placed(
+  points: readonly Point[],
+  xs: readonly [number, number],
+  ys: readonly [number, number],
+): { point: Point; dx: number; anchor: 'start' | 'end' }[] {
+  const taken: { left: number; right: number; y: number }[] = []
+  return points.flatMap((point) => {
+    const x = ((point.x - xs[0]) / (xs[1] - xs[0])) * AREA.width
+    const y = ((ys[1] - point.y) / (ys[1] - ys[0])) * AREA.height
+    const width = point.name.length * AREA.letter
+    for (const anchor of ['start', 'end'] as const) {
+      const dx = (anchor === 'start' ? 1 : -1) * (point.radius + 2)
+      const left = anchor === 'start' ? x + dx : x + dx - width
+      const right = left + width
+      const free = taken.every(
+        (other) => Math.abs(other.y - y) >= AREA.line || right < other.left || left > other.right,
+      )
+      if (!free || left < 0 || right > AREA.width) continue
+      taken.push({ left, right, y })
+      return [{ point, dx, anchor }]
+    }
+    return []
+  })
+}

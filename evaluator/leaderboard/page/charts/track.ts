@@ -1,0 +1,135 @@
+import type { Entry, Track } from '../../../../manifests/schema/leaderboard.ts'
+import { epsText, NORMS, short } from '../../format.ts'
+import type { Chart } from './chart.ts'
+import { lineChart, type Series } from './lines.ts'
+import { scatterChart } from './scatter.ts'
+
+/** Every chart that the track's data can fill, in reading order. `siblings` are all tracks of the board. */
+export function trackCharts(track: Track, siblings: readonly Track[]): Chart[] {
+  return [
+    scatterChart(track.entries),
+    iterationChart(track.entries),
+    budgetChart(track.entries),
+    epsChart(track, siblings),
+    depthChart(track.entries),
+    cleanRatioChart(track.entries),
+  ].filter((chart) => chart !== undefined)
+}
+
+/** The paper's PGD curve: accuracy after ever more iterations. Whoever looks at the left end alone may rank wrongly. */
+export function iterationChart(entries: readonly Entry[]): Chart | undefined {
+  const series = entries.flatMap(({ model, attacks }): Series[] => {
+    const points = attacks
+      .flatMap(({ iterations, robustAccuracy }) =>
+        iterations === undefined ? [] : [{ x: iterations, accuracy: robustAccuracy }],
+      )
+      .sort((a, b) => a.x - b.x)
+    return new Set(points.map(({ x }) => x)).size > 1 ? [{ name: model.name, points }] : []
+  })
+  if (series.length === 0) return undefined
+  const ticks = [...new Set(series.flatMap(({ points }) => points.map(({ x }) => x)))].sort((a, b) => a - b)
+  return lineChart(series, {
+    title: 'Accuracy against attack iterations',
+    text: 'A curve that still falls at its right end has not met its strongest attack yet; where curves cross, a short attack ranks the models wrongly.',
+    x: 'Iterations',
+    xText: String,
+    scale: 'log',
+    ticks,
+  })
+}
+
+/** Robust accuracy against the gradients spent. */
+export function budgetChart(entries: readonly Entry[]): Chart | undefined {
+  const series = entries
+    .filter(({ curve }) => curve.length > 1)
+    .map(({ model, curve }) => ({
+      name: model.name,
+      points: curve.map(({ backwards, accuracy }) => ({ x: backwards, accuracy })),
+    }))
+  if (series.length === 0) return undefined
+  return lineChart(series, {
+    title: 'Accuracy against the attack’s budget',
+    text: 'Gradients per image spent until then. A flat right end means that more of the same attack would change nothing.',
+    x: 'Gradients per image',
+    xText: short,
+    scale: 'sqrt',
+  })
+}
+
+/** The same models under the same battery at other radii; 0 is the clean accuracy. */
+export function epsChart(track: Track, siblings: readonly Track[]): Chart | undefined {
+  const family = siblings.filter(
+    ({ dataset, threat, battery }) =>
+      dataset.sha256 === track.dataset.sha256 &&
+      battery.id === track.battery.id &&
+      battery.version === track.battery.version &&
+      threat.norm === track.threat.norm &&
+      threat.targeted === track.threat.targeted &&
+      threat.eps !== null,
+  )
+  if (family.length < 2) return undefined
+  const series = track.entries.map(({ model, clean }): Series => {
+    const measured = family.flatMap(({ threat, entries }) => {
+      const entry = entries.find((other) => other.model.sha256 === model.sha256)
+      return entry ? [{ x: threat.eps!, ...entry.robust }] : []
+    })
+    return {
+      name: model.name,
+      points: [{ x: 0, ...clean }, ...measured].sort((a, b) => a.x - b.x),
+    }
+  })
+  return lineChart(series, {
+    title: 'Accuracy against ε',
+    text: `${NORMS[track.threat.norm]} radius of the perturbation; 0 is the clean accuracy. Bars are 95 % intervals.`,
+    x: 'ε',
+    xText: epsText,
+    scale: 'linear',
+    ticks: [0, ...family.map(({ threat }) => threat.eps!)].sort((a, b) => a - b),
+  })
+}
+
+/** Robust and clean accuracy against the number of layers. */
+export function depthChart(entries: readonly Entry[]): Chart | undefined {
+  return against(entries, ({ model }) => model.depth, {
+    title: 'Accuracy against depth',
+    text: 'Weight layers on the longest path. Bars are 95 % intervals.',
+    x: 'Layers',
+    xText: String,
+    scale: 'log',
+  })
+}
+
+/** Robust and clean accuracy against the share of clean images in training. */
+export function cleanRatioChart(entries: readonly Entry[]): Chart | undefined {
+  return against(entries, ({ model }) => model.cleanRatio, {
+    title: 'Accuracy against the clean ratio',
+    text: 'The share of clean images in each training batch: 0 is training on adversarial images alone. Bars are 95 % intervals.',
+    x: 'Clean ratio',
+    xText: String,
+    scale: 'linear',
+  })
+}
+
+function against(
+  entries: readonly Entry[],
+  value: (entry: Entry) => number | undefined,
+  options: Omit<Parameters<typeof lineChart>[1], 'ticks'>,
+): Chart | undefined {
+  const known = entries.filter((entry) => value(entry) !== undefined)
+  const ticks = [...new Set(known.map((entry) => value(entry)!))].sort((a, b) => a - b)
+  if (ticks.length < 2) return undefined
+  const series = (['robust', 'clean'] as const).map((kind) => ({
+    name: kind === 'robust' ? 'Robust' : 'Clean',
+    points: known.map((entry) => ({ x: value(entry)!, ...entry[kind] })).sort((a, b) => a.x - b.x),
+  }))
+  const chart = lineChart(series, { ...options, ticks })
+  const rows = [...known]
+    .sort((a, b) => value(a)! - value(b)!)
+    .map((entry) => [
+      entry.model.name,
+      options.xText(value(entry)!),
+      `${(entry.robust.accuracy * 100).toFixed(1)} %`,
+      `${(entry.clean.accuracy * 100).toFixed(1)} %`,
+    ])
+  return { ...chart, columns: ['Model', options.x, 'Robust', 'Clean'], rows }
+}

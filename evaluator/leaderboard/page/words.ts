@@ -1,0 +1,58 @@
+import type { Entry, Track } from '../../../manifests/schema/leaderboard.ts'
+import { epsText, NORMS, percent, slug } from '../format.ts'
+import { type Html, html } from './html.ts'
+
+/** Turns of phrase that several pages share. */
+
+/** `L∞ ε = 8/255`, `L2 with each example's own ε`. */
+export const threatText = ({ threat }: Pick<Track, 'threat'>): string =>
+  `${NORMS[threat.norm]}${threat.eps === null ? ' with each example’s own ε' : ` ε = ${epsText(threat.eps)}`}${threat.targeted ? ', targeted' : ''}`
+
+export const batteryText = ({ battery }: Pick<Track, 'battery'>): string =>
+  `${battery.id} v${battery.version}`
+
+/** `mnist · L∞ ε = 0.1 · quick v1`. */
+export const trackTitle = (track: Track): string =>
+  `${track.dataset.name} · ${threatText(track)} · ${batteryText(track)}`
+
+/** How the battery makes one number of several attacks, in a sentence. */
+export const aggregationText = ({ battery }: Pick<Track, 'battery'>): string =>
+  battery.aggregation === 'worst-case'
+    ? 'An image counts as robust if no attack of the battery broke it.'
+    : 'Each attack runs on every image alone; the robust accuracy is that of the longest.'
+
+/** `2` or `1–3`: the places that a model can claim. */
+export const rankText = ({ best, worst }: Entry['rank']): string =>
+  best === worst ? String(best) : `${best}–${worst}`
+
+export const intervalText = ([low, high]: readonly [number, number]): string =>
+  `${(low * 100).toFixed(1)} – ${(high * 100).toFixed(1)}`
+
+/** The page of a model within its track's folder; two files of one name stay apart by their digests. */
+export const modelPage = ({ model }: Pick<Entry, 'model'>): string =>
+  `${slug(model.name)}-${model.sha256.slice(0, 8)}.html`
+
+/** An accuracy with its interval, linked to the outcomes of every image behind it. */
+export const accuracyCell = (
+  { accuracy, interval }: Entry['clean'],
+  { ledger }: Pick<Entry, 'ledger'>,
+  root: string,
+): Html =>
+  html`<a href="${root}${ledger.path}/examples.json">${percent(accuracy)}</a><small>${intervalText(interval)}</small>`
+
+/** What kind of network it is, as far as its manifest says. */
+export const kindText = ({ model }: Pick<Entry, 'model'>): string =>
+  [model.architecture, model.normalisation].filter(Boolean).join(' · ')
+
+export const images = (track: Track): number[] => [
+  ...new Set(track.entries.map(({ images }) => images.count)),
+]
+
+/** `200 images`, `100 – 200 images`. */
+export function imagesText(track: Track): string {
+  const counts = images(track).sort((a, b) => a - b)
+  const [low, high] = [counts[0]!, counts.at(-1)!]
+  return low === high ? String(low) : `${low} – ${high}`
+}
+
+export const models = (count: number): string => (count === 1 ? '1 model' : `${count} models`)

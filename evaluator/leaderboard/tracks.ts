@@ -1,0 +1,185 @@
+import { createHash } from 'node:crypto'
+import { ZooError } from '../../manifests/error.ts'
+import type { Entry, Reported, Track } from '../../manifests/schema/leaderboard.ts'
+import type { ModelManifest } from '../../manifests/schema/model.ts'
+import type { Evaluation } from './evaluation.ts'
+import { epsText, slug } from './format.ts'
+import { rankIntervals } from './rank.ts'
+
+/** What the board knows of models beside their ledgers, by the sha256 of the ONNX file. */
+export interface ModelCard {
+  readonly manifest: ModelManifest
+  /** Who signed the files, if a trusted signature was verified. */
+  readonly signer?: string
+}
+
+export interface TrackOptions {
+  readonly version: number
+  readonly models: ReadonlyMap<string, ModelCard>
+  readonly reported: readonly Reported[]
+}
+
+/** Evaluations as tracks, in the order of their ids. Numbers of two tracks never share a document. */
+export function makeTracks(evaluations: readonly Evaluation[], options: TrackOptions): Track[] {
+  const groups = new Map<string, Evaluation[]>()
+  for (const evaluation of evaluations) {
+    const id = trackId(evaluation)
+    groups.set(id, [...(groups.get(id) ?? []), evaluation])
+  }
+  return [...groups.entries()]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([id, group]) => makeTrack(id, group, options))
+}
+
+/** `mnist-linf-0.1-quick-v1`: data set, threat and battery with its version, as a folder's name. */
+export function trackId({ result: { dataset, threat, battery } }: Evaluation): string {
+  const eps = threat.eps === null ? 'own-eps' : slug(epsText(threat.eps))
+  const targeted = threat.targeted ? 'targeted-' : ''
+  return `${slug(dataset.name)}-${threat.norm}-${eps}-${targeted}${slug(battery.id)}-v${battery.version}`
+}
+
+function makeTrack(id: string, group: readonly Evaluation[], options: TrackOptions): Track {
+  const [first] = group
+  if (!first) throw new ZooError('internal', `track ${id} has no evaluations`)
+  const { dataset, threat, battery } = first.result
+  const stranger = group.find(({ result }) => result.dataset.sha256 !== dataset.sha256)
+  if (stranger)
+    throw new ZooError(
+      'conflict',
+      `${first.dir} and ${stranger.dir} were evaluated on different data, both called '${dataset.name}'`,
+      { hint: 'give one of the data sets another name, or leave one of the ledgers out' },
+    )
+  const kept = onePerModel(group)
+  const ranks = rankIntervals(kept.map(({ examples }) => examples))
+  const entries = kept
+    .map((evaluation, i): Entry => makeEntry(evaluation, ranks[i]!, options.models))
+    .sort(
+      (a, b) =>
+        b.robust.accuracy - a.robust.accuracy ||
+        b.clean.accuracy - a.clean.accuracy ||
+        (a.model.name < b.model.name ? -1 : a.model.name > b.model.name ? 1 : 0) ||
+        (a.model.sha256 < b.model.sha256 ? -1 : 1),
+    )
+  const date = entries
+    .flatMap((entry) => entry.date ?? [])
+    .sort()
+    .at(-1)
+  return {
+    schemaVersion: 1,
+    id,
+    version: options.version,
+    ...(date && { date }),
+    dataset: { name: dataset.name, sha256: dataset.sha256, examples: dataset.examples },
+    threat: { norm: threat.norm, eps: threat.eps, targeted: threat.targeted },
+    battery: { id: battery.id, version: battery.version, aggregation: battery.aggregation },
+    entries,
+    reported: options.reported.flatMap(({ source, entries }) =>
+      entries
+        .filter(
+          (entry) =>
+            entry.dataset === dataset.name &&
+            entry.battery === battery.id &&
+            entry.threat.norm === threat.norm &&
+            entry.threat.targeted === threat.targeted &&
+            threat.eps !== null &&
+            Math.abs(entry.threat.eps - threat.eps) < 1e-6,
+        )
+        .map((entry) => ({ ...entry, source: source.url })),
+    ),
+  }
+}
+
+/**
+ * One entry per model file. Of several runs, the one with more images counts, then the one in which the attack
+ * found more: a robust accuracy is an upper bound, so the lower one is the better known.
+ */
+function onePerModel(group: readonly Evaluation[]): Evaluation[] {
+  const best = new Map<string, Evaluation>()
+  for (const evaluation of group) {
+    const sha256 = evaluation.result.model.sha256
+    const other = best.get(sha256)
+    if (!other || stronger(evaluation, other)) best.set(sha256, evaluation)
+  }
+  return [...best.values()].sort((a, b) => (a.result.model.sha256 < b.result.model.sha256 ? -1 : 1))
+}
+
+function stronger(a: Evaluation, b: Evaluation): boolean {
+  if (a.examples.length !== b.examples.length) return a.examples.length > b.examples.length
+  if (a.result.robust.accuracy !== b.result.robust.accuracy)
+    return a.result.robust.accuracy < b.result.robust.accuracy
+  return a.sha256 < b.sha256
+}
+
+function makeEntry(
+  evaluation: Evaluation,
+  rank: Entry['rank'],
+  models: ReadonlyMap<string, ModelCard>,
+): Entry {
+  const { result, examples } = evaluation
+  const total = (key: 'seconds' | 'forwards' | 'backwards') =>
+    result.attacks.reduce((sum, attack) => sum + attack[key], 0)
+  return {
+    rank,
+    model: describe(result.model, models.get(result.model.sha256)?.manifest),
+    clean: { accuracy: result.clean.accuracy, interval: result.clean.interval },
+    robust: { accuracy: result.robust.accuracy, interval: result.robust.interval },
+    attacks: result.attacks.map(({ name, robustAccuracy, iterations, seconds, forwards, backwards }) => ({
+      name,
+      robustAccuracy,
+      ...(iterations !== undefined && { iterations }),
+      seconds,
+      forwards,
+      backwards,
+    })),
+    budget: { seconds: total('seconds'), forwards: total('forwards'), backwards: total('backwards') },
+    curve: [],
+    flags: result.flags.map((flag) => (typeof flag === 'string' ? { name: flag, reason: flag } : flag)),
+    images: imagesOf(examples),
+    seed: result.seed,
+    software: result.software,
+    provider: result.provider,
+    ...(result.date && { date: result.date }),
+    ...optional('signer', models.get(result.model.sha256)?.signer),
+    ledger: { path: `ledgers/${evaluation.sha256.slice(0, 16)}`, sha256: evaluation.sha256 },
+    command: commandFor(evaluation),
+  }
+}
+
+function describe(
+  { name, sha256 }: { name: string; sha256: string },
+  manifest: ModelManifest | undefined,
+): Entry['model'] {
+  if (!manifest) return { name, sha256, authors: [] }
+  return {
+    name,
+    sha256,
+    version: manifest.version,
+    description: manifest.description,
+    architecture: manifest.architecture,
+    parameters: manifest.parameters,
+    ...optional('flops', manifest.flops),
+    ...optional('normalisation', manifest.normalisation),
+    branch: manifest.branch,
+    ...optional('recipe', manifest.recipe?.name),
+    ...optional('trainedFor', manifest.threat),
+    licence: manifest.licence,
+    authors: manifest.authors,
+    ...optional('paper', manifest.paper),
+  }
+}
+
+const optional = <K extends string, T>(key: K, value: T | undefined): { [P in K]?: T } =>
+  value === undefined ? {} : ({ [key]: value } as { [P in K]?: T })
+
+/** Which images: digest of their indices, one a line. */
+export function imagesOf(examples: readonly { index: number }[]): Entry['images'] {
+  const text = examples.map(({ index }) => `${index}\n`).join('')
+  return { count: examples.length, sha256: createHash('sha256').update(text).digest('hex') }
+}
+
+function commandFor({ result, examples }: Evaluation): string {
+  const { model, dataset, battery, threat, seed } = result
+  const eps = threat.eps === null ? '' : ` --eps ${epsText(threat.eps)}`
+  const limit = examples.length < dataset.examples ? ` --limit ${examples.length}` : ''
+  return `zoo eval ${model.name} --data ${dataset.name} --battery ${battery.id} --norm ${threat.norm}${eps}${limit} --seed ${seed}`
+}

@@ -1,0 +1,153 @@
+import { z } from 'zod'
+import { sha256Schema, threatSchema } from './model.ts'
+
+/** An accuracy, as a fraction, with the interval that holds the true value in 95 % of samples of images. */
+const accuracySchema = z.strictObject({
+  accuracy: z.number().min(0).max(1),
+  interval: z.tuple([z.number().min(0).max(1), z.number().min(0).max(1)]),
+})
+
+/** Which images, as the digest of their indices in the data set: `sha256("0\n1\n2\n")`. */
+const imagesSchema = z.strictObject({ count: z.int().positive(), sha256: sha256Schema })
+
+const attackSchema = z.strictObject({
+  name: z.string().min(1),
+  /** Accuracy after this attack: cumulative where the battery takes the worst case, alone where it reports each attack. */
+  robustAccuracy: z.number().min(0).max(1),
+  /** Steps per restart, for the accuracy-against-iterations curve. */
+  iterations: z.int().positive().optional(),
+  seconds: z.number().nonnegative(),
+  /** Images sent through the model, and images whose gradient was taken. */
+  forwards: z.number().nonnegative(),
+  backwards: z.number().nonnegative(),
+})
+
+const flagSchema = z.strictObject({ name: z.string().min(1), reason: z.string().min(1) })
+
+/** What a reader wants to know of a model beside its accuracy; absent where no manifest says it. */
+const modelSchema = z.strictObject({
+  name: z.string().min(1),
+  sha256: sha256Schema,
+  version: z.string().optional(),
+  description: z.string().optional(),
+  architecture: z.string().optional(),
+  parameters: z.int().positive().optional(),
+  flops: z.number().positive().optional(),
+  /** Weight layers on the longest path. */
+  depth: z.int().positive().optional(),
+  normalisation: z.string().optional(),
+  branch: z.string().optional(),
+  recipe: z.string().optional(),
+  /** The share of clean images in each training batch. */
+  cleanRatio: z.number().min(0).max(1).optional(),
+  trainedFor: threatSchema.optional(),
+  licence: z.string().optional(),
+  authors: z.array(z.string()).default([]),
+  paper: z.string().optional(),
+})
+
+export const entrySchema = z.strictObject({
+  /**
+   * The best and the worst place that this model can claim: 1 + the models significantly better than it, and
+   * all models minus those significantly worse, by paired tests on the same images.
+   */
+  rank: z.strictObject({ best: z.int().positive(), worst: z.int().positive() }),
+  model: modelSchema,
+  clean: accuracySchema,
+  robust: accuracySchema,
+  attacks: z.array(attackSchema),
+  /** All attacks together. */
+  budget: z.strictObject({
+    seconds: z.number().nonnegative(),
+    forwards: z.number().nonnegative(),
+    backwards: z.number().nonnegative(),
+  }),
+  /** Accuracy after so many gradients per image. */
+  curve: z.array(z.strictObject({ backwards: z.number().nonnegative(), accuracy: z.number().min(0).max(1) })),
+  flags: z.array(flagSchema),
+  images: imagesSchema,
+  seed: z.int().nonnegative(),
+  software: z.record(z.string(), z.string()),
+  provider: z.string(),
+  /** When the evaluation finished, UTC. */
+  date: z.iso.datetime().optional(),
+  /** Who signed the model's files, where a trusted signature was verified. */
+  signer: z.string().optional(),
+  /** A picture of broken images beside the model's page. */
+  pictures: z.strictObject({ file: z.string(), count: z.int(), width: z.int(), height: z.int() }).optional(),
+  /** Where the outcomes of every image lie, relative to the board's folder, and the digest of that folder's files. */
+  ledger: z.strictObject({ path: z.string().min(1), sha256: sha256Schema }),
+  /** The command that reproduces the numbers. */
+  command: z.string().min(1),
+})
+
+/** A figure published elsewhere: shown for orientation, never ranked, never called measured. */
+export const reportedEntrySchema = z.strictObject({
+  name: z.string().min(1),
+  dataset: z.string().min(1),
+  threat: threatSchema,
+  /** Whose protocol produced the figure; it is shown only beside the same battery. */
+  battery: z.string().min(1),
+  images: z.int().positive(),
+  /** Fractions. */
+  clean: z.number().min(0).max(1).optional(),
+  robust: z.number().min(0).max(1),
+  /** Where a stronger attack is known than the battery's. */
+  bestKnown: z.number().min(0).max(1).optional(),
+  note: z.string().optional(),
+})
+
+export const reportedSchema = z.strictObject({
+  $schema: z.string().optional(),
+  schemaVersion: z.literal(1),
+  source: z.strictObject({
+    name: z.string().min(1),
+    url: z.url({ protocol: /^https$/ }),
+    licence: z.string().min(1),
+    /** The date of the source's data. */
+    date: z.iso.date(),
+    note: z.string().optional(),
+  }),
+  entries: z.array(reportedEntrySchema).min(1),
+})
+
+/**
+ * One track of the board: a data set, a threat and one version of a battery. Numbers of different tracks are
+ * never ranked together, so the protocol of a paper and a worst-case battery cannot meet in one column.
+ */
+export const trackSchema = z.strictObject({
+  $schema: z.string().optional(),
+  schemaVersion: z.literal(1),
+  /** `mnist-linf-0.1-quick-v1`; also the name of the track's folder. */
+  id: z.string().regex(/^[a-z0-9._-]+$/),
+  /** The board's version that this document belongs to. Published versions never change. */
+  version: z.int().positive(),
+  /** The last evaluation's date: a document made twice from the same ledgers is the same document. */
+  date: z.iso.datetime().optional(),
+  dataset: z.strictObject({ name: z.string().min(1), sha256: sha256Schema, examples: z.int().positive() }),
+  /** eps null: the data set gives every example its own. */
+  threat: threatSchema.extend({ eps: z.number().nonnegative().nullable() }),
+  battery: z.strictObject({
+    id: z.string().min(1),
+    version: z.union([z.int(), z.string()]),
+    aggregation: z.enum(['worst-case', 'each']),
+  }),
+  entries: z.array(entrySchema).min(1),
+  reported: z.array(reportedEntrySchema.extend({ source: z.url() })).default([]),
+})
+
+/** All tracks of one version of the board. */
+export const boardSchema = z.strictObject({
+  $schema: z.string().optional(),
+  schemaVersion: z.literal(1),
+  version: z.int().positive(),
+  date: z.iso.datetime().optional(),
+  tracks: z.array(z.strictObject({ id: z.string(), path: z.string(), sha256: sha256Schema })).min(1),
+})
+
+export type Accuracy = z.infer<typeof accuracySchema>
+export type Entry = z.infer<typeof entrySchema>
+export type ReportedEntry = z.infer<typeof reportedEntrySchema>
+export type Reported = z.infer<typeof reportedSchema>
+export type Track = z.infer<typeof trackSchema>
+export type Board = z.infer<typeof boardSchema>
