@@ -1,5 +1,6 @@
 import type { Norm } from './norm.ts'
 import { normals, uniforms } from './random.ts'
+import { select } from './select.ts'
 
 /** Share of the elements that one step moves: those with the largest gradient (SLIDE; Tramèr & Boneh 2019, 1 %). */
 const MOVED = 0.01
@@ -43,13 +44,7 @@ export const l1: Norm = {
 
   ascend(x, gradient, length) {
     const moved = Math.max(1, Math.round(MOVED * x.length))
-    const sizes = Float32Array.from(gradient, Math.abs).sort()
-    const least = sizes[sizes.length - moved]!
-    if (!(sizes[sizes.length - 1]! > 0)) return
-    let count = 0
-    for (let i = 0; i < x.length; i++) if (Math.abs(gradient[i]!) >= least && gradient[i] !== 0) count++
-    for (let i = 0; i < x.length; i++)
-      if (Math.abs(gradient[i]!) >= least) x[i]! += (Math.sign(gradient[i]!) * length) / count
+    ascendSparsely(x, gradient, length, moved)
   },
 
   /** Laplace noise of a random length: uniform over the ball (Calafiore et al. 1998). */
@@ -71,6 +66,20 @@ export const l1: Norm = {
     for (let i = 0; i < x.length; i++) x[i] = origin[i]! + noise[i]!
     l1.project(x, origin, eps)
   },
+}
+
+/**
+ * `x += length * direction`, in place, where the direction is the gradient's sign on its `moved` largest elements, zero elsewhere,
+ * and of unit L1 norm. Elements as large as the smallest of those move too; elements with no gradient never do.
+ */
+export function ascendSparsely(x: Float32Array, gradient: Float32Array, length: number, moved: number): void {
+  const sizes = new Float32Array(gradient.length)
+  for (let i = 0; i < gradient.length; i++) sizes[i] = Math.abs(gradient[i]!)
+  const least = Math.max(select(sizes, sizes.length - moved), Number.MIN_VALUE)
+  let count = 0
+  for (let i = 0; i < x.length; i++) if (Math.abs(gradient[i]!) >= least) count++
+  for (let i = 0; i < x.length; i++)
+    if (Math.abs(gradient[i]!) >= least) x[i]! += (Math.sign(gradient[i]!) * length) / count
 }
 
 /** Total way left after shrinking by `threshold`, and how many elements still change with it. */
