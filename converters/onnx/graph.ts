@@ -8,6 +8,8 @@ export type Attribute =
   | { readonly type: 'string'; readonly value: string }
   | { readonly type: 'tensor'; readonly value: Tensor }
   | { readonly type: 'graph'; readonly value: Graph }
+  /** An encoded `TypeProto`, as operators on sequences and optionals have. */
+  | { readonly type: 'type'; readonly value: Uint8Array }
   | { readonly type: 'floats'; readonly value: readonly number[] }
   | { readonly type: 'ints'; readonly value: readonly bigint[] }
   | { readonly type: 'strings'; readonly value: readonly string[] }
@@ -38,9 +40,12 @@ export type Dim = number | string | null
 
 export interface ValueInfo {
   readonly name: string
+  /** `undefined` (the ONNX type of that name) where the file gives none, or the value is not a tensor. */
   readonly dtype: DataType
   /** null where the file gives no shape at all. */
   readonly dims: readonly Dim[] | null
+  /** For a sequence, map, optional or sparse tensor: its type as the file has it, an encoded `TypeProto`. */
+  readonly otherType?: Uint8Array
 }
 
 export interface Graph {
@@ -71,9 +76,15 @@ export interface Model {
   /** Domain to version; the standard domain is `''`. */
   opsets: Map<string, number>
   producer: string
+  producerVersion?: string
+  domain?: string
+  modelVersion?: bigint
+  description?: string
   metadata: Map<string, string>
   graph: Graph
   functions: FunctionDefinition[]
+  /** Fields of the file that this form has no place for and that no output depends on, such as `NodeProto.doc_string`. */
+  omitted?: readonly string[]
 }
 
 export const emptyGraph = (name: string): Graph => ({

@@ -1,7 +1,10 @@
 import { ZooError } from '../../manifests/error.ts'
+import { type FileRange, readRange } from './file-range.ts'
 
 /** ONNX element types with their numbers in `TensorProto.DataType` and the bits that one element takes. */
 const TYPES = {
+  /** Where a file says nothing, or the value is no tensor but a sequence, a map or an optional. */
+  undefined: { code: 0, bits: 0 },
   float32: { code: 1, bits: 32 },
   uint8: { code: 2, bits: 8 },
   int8: { code: 3, bits: 8 },
@@ -25,6 +28,9 @@ const TYPES = {
   uint4: { code: 21, bits: 4 },
   int4: { code: 22, bits: 4 },
   float4e2m1: { code: 23, bits: 4 },
+  float8e8m0: { code: 24, bits: 8 },
+  uint2: { code: 25, bits: 2 },
+  int2: { code: 26, bits: 2 },
 } as const
 
 export type DataType = keyof typeof TYPES
@@ -37,7 +43,7 @@ export const dataTypeCode = (dtype: DataType): number => TYPES[dtype].code
 export const dataTypeFromCode = (code: number): DataType | undefined => NAME_OF_CODE.get(code)
 export const isFloat = (dtype: DataType): boolean => /^b?float/.test(dtype)
 
-/** Bytes that a tensor of this type and shape takes; four-bit elements are packed two to a byte. */
+/** Bytes that a tensor of this type and shape takes; elements under 8 bits are packed. */
 export const byteLength = (dtype: DataType, dims: readonly number[]): number =>
   Math.ceil((sizeOf(dims) * TYPES[dtype].bits) / 8)
 
@@ -77,25 +83,41 @@ const VIEWS: Partial<Record<DataType, new (b: ArrayBufferLike, o: number, n: num
  * An immutable tensor: element type, shape, and little-endian bytes in row-major order.
  * The bytes may be a view into a model file's buffer, so decoding a model copies no weight;
  * a typed view is made on first use, by copying only where the file's alignment forces it.
+ * They may also lie in a file of external data: then they are read when asked for and kept only while in use.
  */
 export class Tensor {
   readonly dtype: DataType
   readonly dims: readonly number[]
-  readonly bytes: Uint8Array
+  /** Where the bytes lie, when they are not in memory. */
+  readonly file: FileRange | undefined
   /** Only for dtype `string`. */
   readonly strings: readonly string[] | undefined
+  #bytes: Uint8Array | undefined
   #elements: Elements | undefined
+  #read: WeakRef<Uint8Array> | undefined
 
-  constructor(dtype: DataType, dims: readonly number[], bytes: Uint8Array, strings?: readonly string[]) {
-    if (dtype !== 'string' && bytes.byteLength !== byteLength(dtype, dims))
+  constructor(
+    dtype: DataType,
+    dims: readonly number[],
+    content: Uint8Array | FileRange,
+    strings?: readonly string[],
+  ) {
+    const inMemory = content instanceof Uint8Array
+    const length = inMemory ? content.byteLength : content.length
+    if (dtype === 'undefined' || dims.some((dim) => !Number.isSafeInteger(dim) || dim < 0))
+      throw new ZooError('invalid-model', `a tensor of type ${dtype} and shape [${dims}] cannot be`)
+    if (dtype === 'string' ? strings?.length !== sizeOf(dims) : length !== byteLength(dtype, dims))
       throw new ZooError(
         'invalid-model',
-        `a ${dtype} tensor of shape [${dims}] takes ${byteLength(dtype, dims)} bytes, not ${bytes.byteLength}`,
+        dtype === 'string'
+          ? `a string tensor of shape [${dims}] has ${strings?.length} strings`
+          : `a ${dtype} tensor of shape [${dims}] takes ${byteLength(dtype, dims)} bytes, not ${length}`,
       )
     this.dtype = dtype
     this.dims = dims
-    this.bytes = bytes
     this.strings = strings
+    this.file = inMemory ? undefined : content
+    this.#bytes = inMemory ? content : undefined
   }
 
   static of(dtype: DataType, dims: readonly number[], elements: Elements): Tensor {
@@ -120,6 +142,16 @@ export class Tensor {
     )
   }
 
+  /** Little-endian, row-major. Reads the file, in full and without waiting, where the bytes lie in one. */
+  get bytes(): Uint8Array {
+    if (this.#bytes) return this.#bytes
+    const known = this.#read?.deref()
+    if (known) return known
+    const bytes = readRange(this.file!)
+    this.#read = new WeakRef(bytes)
+    return bytes
+  }
+
   /** A typed view of the elements. Throws for strings and for types that have no typed array. */
   get elements(): Elements {
     if (this.#elements) return this.#elements
@@ -128,8 +160,9 @@ export class Tensor {
       throw new ZooError('unsupported-model', `tensors of type ${this.dtype} cannot be read as numbers`)
     const width = TYPES[this.dtype].bits / 8
     const bytes = this.bytes.byteOffset % width === 0 ? this.bytes : this.bytes.slice()
-    this.#elements = new View(bytes.buffer, bytes.byteOffset, bytes.byteLength / width)
-    return this.#elements
+    const elements = new View(bytes.buffer, bytes.byteOffset, bytes.byteLength / width)
+    if (this.file === undefined) this.#elements = elements
+    return elements
   }
 
   /** The elements of a float32 tensor; throws for another type. */

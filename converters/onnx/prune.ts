@@ -1,0 +1,1 @@
+import { readsOf } from './gradient/active.ts'
