@@ -1,65 +1,16 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
 import { asZooError, ZooError } from '../../manifests/error.ts'
 import { parseAs } from '../../manifests/schema/parse.ts'
-
-const accuracySchema = z.looseObject({
-  accuracy: z.number().min(0).max(1),
-  interval: z.tuple([z.number(), z.number()]),
-})
-
-/** What `zoo eval --json` promises, and what the board needs beyond that where a run says it. */
-const resultSchema = z.looseObject({
-  model: z.looseObject({ name: z.string(), sha256: z.string() }),
-  dataset: z.looseObject({ name: z.string(), sha256: z.string(), examples: z.int() }),
-  battery: z.looseObject({
-    id: z.string(),
-    version: z.union([z.int(), z.string()]),
-    aggregation: z.enum(['worst-case', 'each']).default('worst-case'),
-  }),
-  threat: z.looseObject({
-    norm: z.enum(['linf', 'l2', 'l1']),
-    eps: z.number().nullable(),
-    targeted: z.boolean(),
-  }),
-  seed: z.int(),
-  provider: z.string(),
-  software: z.record(z.string(), z.string()),
-  clean: accuracySchema,
-  robust: accuracySchema,
-  attacks: z.array(
-    z.looseObject({
-      name: z.string(),
-      robustAccuracy: z.number(),
-      seconds: z.number(),
-      forwards: z.number(),
-      backwards: z.number(),
-      iterations: z.int().optional(),
-    }),
-  ),
-  flags: z.array(z.union([z.string(), z.looseObject({ name: z.string(), reason: z.string() })])),
-  date: z.string().optional(),
-})
-
-const examplesSchema = z.array(
-  z.looseObject({
-    index: z.int(),
-    label: z.int(),
-    clean: z.boolean(),
-    robust: z.boolean(),
-    brokenBy: z.string().nullable(),
-    norm: z.number().nullable(),
-  }),
-)
+import { type ExampleRow, examplesSchema, type Result, resultSchema } from '../../manifests/schema/result.ts'
 
 /** One finished run of `zoo eval --out`. */
 export interface Evaluation {
   readonly dir: string
-  readonly result: z.output<typeof resultSchema>
+  readonly result: Result
   /** Ordered by index. */
-  readonly examples: z.output<typeof examplesSchema>
+  readonly examples: readonly ExampleRow[]
   /** The files of which the board keeps a copy, so that every number can be checked against its outcomes. */
   readonly files: ReadonlyMap<string, Uint8Array>
   /** Digest over those files' names and contents. */

@@ -35,20 +35,27 @@ export function makeTracks(evaluations: readonly Evaluation[], options: TrackOpt
 export function trackId({ result: { dataset, threat, battery } }: Evaluation): string {
   const eps = threat.eps === null ? 'own-eps' : slug(epsText(threat.eps))
   const targeted = threat.targeted ? 'targeted-' : ''
-  return `${slug(dataset.name)}-${threat.norm}-${eps}-${targeted}${slug(battery.id)}-v${battery.version}`
+  return `${slug(dataset.name)}-${threat.norm}-${eps}-${targeted}${slug(battery.id)}-v${slug(battery.version)}`
 }
 
 function makeTrack(id: string, group: readonly Evaluation[], options: TrackOptions): Track {
   const [first] = group
   if (!first) throw new ZooError('internal', `track ${id} has no evaluations`)
   const { dataset, threat, battery } = first.result
-  const stranger = group.find(({ result }) => result.dataset.sha256 !== dataset.sha256)
-  if (stranger)
-    throw new ZooError(
-      'conflict',
-      `${first.dir} and ${stranger.dir} were evaluated on different data, both called '${dataset.name}'`,
-      { hint: 'give one of the data sets another name, or leave one of the ledgers out' },
-    )
+  for (const other of group) {
+    if (other.result.dataset.sha256 !== dataset.sha256)
+      throw new ZooError(
+        'conflict',
+        `${first.dir} and ${other.dir} were evaluated on different data, both called '${dataset.name}'`,
+        { hint: 'give one of the data sets another name, or leave one of the ledgers out' },
+      )
+    if (other.result.battery.sha256 !== battery.sha256)
+      throw new ZooError(
+        'conflict',
+        `${first.dir} and ${other.dir} were attacked by different batteries, both called ${battery.id} version ${battery.version}`,
+        { hint: 'a changed battery needs a new version: evaluate again, or leave one of the ledgers out' },
+      )
+  }
   const kept = onePerModel(group)
   const ranks = rankIntervals(kept.map(({ examples }) => examples))
   const entries = kept
@@ -60,18 +67,14 @@ function makeTrack(id: string, group: readonly Evaluation[], options: TrackOptio
         (a.model.name < b.model.name ? -1 : a.model.name > b.model.name ? 1 : 0) ||
         (a.model.sha256 < b.model.sha256 ? -1 : 1),
     )
-  const date = entries
-    .flatMap((entry) => entry.date ?? [])
-    .sort()
-    .at(-1)
   return {
     schemaVersion: 1,
     id,
     version: options.version,
-    ...(date && { date }),
-    dataset: { name: dataset.name, sha256: dataset.sha256, examples: dataset.examples },
-    threat: { norm: threat.norm, eps: threat.eps, targeted: threat.targeted },
-    battery: { id: battery.id, version: battery.version, aggregation: battery.aggregation },
+    date: latest(entries),
+    dataset,
+    threat,
+    battery,
     entries,
     reported: options.reported.flatMap(({ source, entries }) =>
       entries
@@ -88,6 +91,13 @@ function makeTrack(id: string, group: readonly Evaluation[], options: TrackOptio
     ),
   }
 }
+
+/** The date of the last evaluation. ISO dates in UTC sort as text. */
+export const latest = (dated: readonly { readonly date: string }[]): string =>
+  dated
+    .map(({ date }) => date)
+    .sort()
+    .at(-1)!
 
 /**
  * One entry per model file. Of several runs, the one with more images counts, then the one in which the attack
@@ -121,24 +131,18 @@ function makeEntry(
   return {
     rank,
     model: describe(result.model, models.get(result.model.sha256)?.manifest),
-    clean: { accuracy: result.clean.accuracy, interval: result.clean.interval },
-    robust: { accuracy: result.robust.accuracy, interval: result.robust.interval },
-    attacks: result.attacks.map(({ name, robustAccuracy, iterations, seconds, forwards, backwards }) => ({
-      name,
-      robustAccuracy,
-      ...(iterations !== undefined && { iterations }),
-      seconds,
-      forwards,
-      backwards,
-    })),
+    clean: result.clean,
+    robust: result.robust,
+    attacks: result.attacks,
     budget: { seconds: total('seconds'), forwards: total('forwards'), backwards: total('backwards') },
-    curve: [],
-    flags: result.flags.map((flag) => (typeof flag === 'string' ? { name: flag, reason: flag } : flag)),
+    curve: result.curve,
+    flags: result.flags,
+    skipped: result.skipped,
     images: imagesOf(examples),
     seed: result.seed,
     software: result.software,
     provider: result.provider,
-    ...(result.date && { date: result.date }),
+    date: result.date,
     ...optional('signer', models.get(result.model.sha256)?.signer),
     ledger: { path: `ledgers/${evaluation.sha256.slice(0, 16)}`, sha256: evaluation.sha256 },
     command: commandFor(evaluation),

@@ -5,6 +5,7 @@ import { writeFileAtomic } from '../../manifests/atomic.ts'
 import { ZooError } from '../../manifests/error.ts'
 import { type Board, boardSchema, type Track, trackSchema } from '../../manifests/schema/leaderboard.ts'
 import { parseAs } from '../../manifests/schema/parse.ts'
+import { latest } from './tracks.ts'
 
 /**
  * The board's folder:
@@ -75,11 +76,7 @@ export async function publishTracks(out: string, version: number, tracks: readon
     await writeFileAtomic(join(folder, path), text)
     listed.push({ id: track.id, path, sha256: digestOf(text) })
   }
-  const date = tracks
-    .flatMap((track) => track.date ?? [])
-    .sort()
-    .at(-1)
-  const board: Board = { schemaVersion: 1, version, ...(date && { date }), tracks: listed }
+  const board: Board = { schemaVersion: 1, version, date: latest(tracks), tracks: listed }
   await writeFileAtomic(join(folder, 'board.json'), documentText(board))
   return board
 }

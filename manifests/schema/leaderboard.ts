@@ -1,28 +1,9 @@
 import { z } from 'zod'
 import { sha256Schema, threatSchema } from './model.ts'
-
-/** An accuracy, as a fraction, with the interval that holds the true value in 95 % of samples of images. */
-const accuracySchema = z.strictObject({
-  accuracy: z.number().min(0).max(1),
-  interval: z.tuple([z.number().min(0).max(1), z.number().min(0).max(1)]),
-})
+import { attackResultSchema, flagSchema, resultSchema, shareSchema } from './result.ts'
 
 /** Which images, as the digest of their indices in the data set: `sha256("0\n1\n2\n")`. */
 const imagesSchema = z.strictObject({ count: z.int().positive(), sha256: sha256Schema })
-
-const attackSchema = z.strictObject({
-  name: z.string().min(1),
-  /** Accuracy after this attack: cumulative where the battery takes the worst case, alone where it reports each attack. */
-  robustAccuracy: z.number().min(0).max(1),
-  /** Steps per restart, for the accuracy-against-iterations curve. */
-  iterations: z.int().positive().optional(),
-  seconds: z.number().nonnegative(),
-  /** Images sent through the model, and images whose gradient was taken. */
-  forwards: z.number().nonnegative(),
-  backwards: z.number().nonnegative(),
-})
-
-const flagSchema = z.strictObject({ name: z.string().min(1), reason: z.string().min(1) })
 
 /** What a reader wants to know of a model beside its accuracy; absent where no manifest says it. */
 const modelSchema = z.strictObject({
@@ -53,24 +34,26 @@ export const entrySchema = z.strictObject({
    */
   rank: z.strictObject({ best: z.int().positive(), worst: z.int().positive() }),
   model: modelSchema,
-  clean: accuracySchema,
-  robust: accuracySchema,
-  attacks: z.array(attackSchema),
+  clean: shareSchema,
+  robust: shareSchema,
+  attacks: z.array(attackResultSchema),
   /** All attacks together. */
   budget: z.strictObject({
     seconds: z.number().nonnegative(),
     forwards: z.number().nonnegative(),
     backwards: z.number().nonnegative(),
   }),
-  /** Accuracy after so many gradients per image. */
-  curve: z.array(z.strictObject({ backwards: z.number().nonnegative(), accuracy: z.number().min(0).max(1) })),
+  /** Robust accuracy against gradients per image. */
+  curve: resultSchema.shape.curve,
   flags: z.array(flagSchema),
+  /** Attacks of the battery that were left out, each with the reason: the model has no gradient, say. */
+  skipped: resultSchema.shape.skipped,
   images: imagesSchema,
   seed: z.int().nonnegative(),
   software: z.record(z.string(), z.string()),
   provider: z.string(),
   /** When the evaluation finished, UTC. */
-  date: z.iso.datetime().optional(),
+  date: z.iso.datetime(),
   /** Who signed the model's files, where a trusted signature was verified. */
   signer: z.string().optional(),
   /** A picture of broken images beside the model's page. */
@@ -123,15 +106,10 @@ export const trackSchema = z.strictObject({
   /** The board's version that this document belongs to. Published versions never change. */
   version: z.int().positive(),
   /** The last evaluation's date: a document made twice from the same ledgers is the same document. */
-  date: z.iso.datetime().optional(),
-  dataset: z.strictObject({ name: z.string().min(1), sha256: sha256Schema, examples: z.int().positive() }),
-  /** eps null: the data set gives every example its own. */
-  threat: threatSchema.extend({ eps: z.number().nonnegative().nullable() }),
-  battery: z.strictObject({
-    id: z.string().min(1),
-    version: z.union([z.int(), z.string()]),
-    aggregation: z.enum(['worst-case', 'each']),
-  }),
+  date: z.iso.datetime(),
+  dataset: resultSchema.shape.dataset,
+  threat: resultSchema.shape.threat,
+  battery: resultSchema.shape.battery,
   entries: z.array(entrySchema).min(1),
   reported: z.array(reportedEntrySchema.extend({ source: z.url() })).default([]),
 })
@@ -141,11 +119,10 @@ export const boardSchema = z.strictObject({
   $schema: z.string().optional(),
   schemaVersion: z.literal(1),
   version: z.int().positive(),
-  date: z.iso.datetime().optional(),
+  date: z.iso.datetime(),
   tracks: z.array(z.strictObject({ id: z.string(), path: z.string(), sha256: sha256Schema })).min(1),
 })
 
-export type Accuracy = z.infer<typeof accuracySchema>
 export type Entry = z.infer<typeof entrySchema>
 export type ReportedEntry = z.infer<typeof reportedEntrySchema>
 export type Reported = z.infer<typeof reportedSchema>

@@ -20,7 +20,7 @@ export function homePage(board: Board, tracks: readonly Track[], root: string, f
     ],
     body: html`
 <h1>How robust is this image classifier, really?</h1>
-<p>Every model here was attacked white-box as the very ONNX file that its digest names. Each track is one data set, one threat and one version of one battery of attacks; numbers of different tracks are never ranked together.${board.date && ` Last evaluation: ${day(board.date)}.`}</p>
+<p>Every model here was attacked white-box as the very ONNX file that its digest names. Each track is one data set, one threat and one version of one battery of attacks; numbers of different tracks are never ranked together. Last evaluation: ${day(board.date)}.</p>
 <div class="cards">
 ${tracks.map(
   (track) => html`<section class="card" aria-labelledby="${track.id}">
@@ -56,7 +56,7 @@ export function versionsPage(boards: readonly Board[]): string {
       .reverse()
       .map(
         ({ version, date, tracks }) =>
-          html`<tr><th scope="row"><a href="v${version}/index.html">Version ${version}</a></th><td>${date ? day(date) : '–'}</td><td>${tracks.map(({ id }) => html`<a href="v${version}/${id}/index.html">${id}</a> `)}</td></tr>`,
+          html`<tr><th scope="row"><a href="v${version}/index.html">Version ${version}</a></th><td>${day(date)}</td><td>${tracks.map(({ id }) => html`<a href="v${version}/${id}/index.html">${id}</a> `)}</td></tr>`,
       )}</tbody></table>`,
   })
 }

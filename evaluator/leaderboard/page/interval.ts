@@ -1,23 +1,23 @@
-import type { Accuracy, Entry } from '../../../manifests/schema/leaderboard.ts'
+import type { Entry } from '../../../manifests/schema/leaderboard.ts'
+import type { Share } from '../../../manifests/schema/result.ts'
 import { type Html, html } from './html.ts'
 
 /**
- * Clean and robust accuracy of one model on a common axis from 0 to 100 %: a dot each, the 95 % interval behind.
- * The same figures stand in the row as text, so a screen reader skips the drawing.
+ * Robust and clean accuracy of one model as bars on a common axis from 0 to 100 %, each with its 95 % interval as
+ * a whisker. The same figures stand in the row as text, so a screen reader skips the drawing.
  */
 export const intervals = ({ clean, robust }: Pick<Entry, 'clean' | 'robust'>): Html =>
-  html`<svg class="interval" viewBox="0 0 100 34" preserveAspectRatio="none" aria-hidden="true">${[
-    0, 50, 100,
-  ].map((x) => html`<line class="grid" x1="${x}" x2="${x}" y1="0" y2="34"/>`)}${mark(
-    'clean',
-    clean,
-    11,
-  )}${mark('robust', robust, 23)}</svg>`
+  html`<svg class="interval" viewBox="0 0 100 32" preserveAspectRatio="none" aria-hidden="true"><path class="grid" d="M0 0V32M25 0V32M50 0V32M75 0V32M100 0V32"/>${bar('robust', robust, 4, 12)}${bar('clean', clean, 21, 6)}</svg>`
 
-function mark(kind: 'clean' | 'robust', { accuracy, interval: [low, high] }: Accuracy, y: number): Html {
-  const x = at(accuracy)
-  const hole = kind === 'clean' ? html`<line class="hole" x1="${x}" x2="${x}" y1="${y}" y2="${y}"/>` : null
-  return html`<line class="spread ${kind}" x1="${at(low)}" x2="${at(high)}" y1="${y}" y2="${y}"/><line class="value ${kind}" x1="${x}" x2="${x}" y1="${y}" y2="${y}"/>${hole}`
+function bar(
+  kind: 'clean' | 'robust',
+  { accuracy, interval: [low, high] }: Share,
+  y: number,
+  height: number,
+): Html {
+  const [a, b] = [at(low), at(high)]
+  const middle = y + height / 2
+  return html`<path class="${kind}" d="M0 ${y}H${at(accuracy)}V${y + height}H0z"/><path class="whisker" d="M${a} ${middle}H${b}M${a} ${middle - 3}v6M${b} ${middle - 3}v6"/>`
 }
 
 const at = (fraction: number): string => String(Number((fraction * 100).toFixed(2)))

@@ -50,8 +50,8 @@ ${body}
   return markup.markup
 }
 
-function step({ text, href }: PageParts['trail'][number]): Html {
+function step({ text, href }: PageParts['trail'][number], i: number): Html {
   return href
-    ? html`<li><a href="${href}">${text}</a></li>`
+    ? html`<li><a${i === 0 && html` class="home"`} href="${href}">${text}</a></li>`
     : html`<li><span aria-current="page">${text}</span></li>`
 }

@@ -74,7 +74,7 @@ function flags({ flags }: Entry): Html | null {
   return html`<section id="flags" aria-label="Warning flags">${flags.map(({ name, reason }) => html`<div class="warning"><b>⚑ ${name}</b>${reason !== name && html` – ${reason}`}</div>`)}</section>`
 }
 
-function attacks({ attacks, images }: Entry, { battery }: Track): Html {
+function attacks({ attacks, images, skipped }: Entry, { battery }: Track): Html {
   const text =
     battery.aggregation === 'worst-case'
       ? 'In this order; each attack runs on the images that still stand, and the accuracy is what is left after it.'
@@ -86,7 +86,8 @@ function attacks({ attacks, images }: Entry, { battery }: Track): Html {
     ({ name, robustAccuracy, forwards, backwards, seconds }) =>
       html`<tr><th scope="row">${name}</th><td class="number">${percent(robustAccuracy)}</td><td class="number">${short(forwards / images.count)}</td><td class="number">${short(backwards / images.count)}</td><td class="number">${duration(seconds)}</td></tr>
 `,
-  )}</tbody></table></div>`
+  )}</tbody></table></div>
+${skipped.length > 0 && html`<p class="small soft">Left out: ${skipped.map(({ name, reason }, i) => html`${i > 0 && '; '}${name}, because ${reason}`)}.</p>`}`
 }
 
 function charts(entry: Entry): Html | null {
@@ -137,7 +138,7 @@ function evidence(entry: Entry, root: string): [string, Content][] {
         .map(([name, version]) => `${name} ${version}`)
         .join(', '),
     ],
-    ['Evaluated', date && day(date)],
+    ['Evaluated', day(date)],
     ['Signed by', signer ?? 'nobody'],
   ]
 }

@@ -28,7 +28,7 @@ ${fact('Battery', batteryText(track))}
 ${fact('Images', imagesText(track))}
 ${fact('Models', String(entries.length))}
 ${fact('Board version', String(version))}
-${date && fact('Last evaluation', day(date))}
+${fact('Last evaluation', day(date))}
 ${fact('Data', html`<a href="track.json">track.json</a>`)}
 </dl>
 <h2 id="models">Models</h2>

@@ -19,7 +19,7 @@ export const trackTitle = (track: Track): string =>
 export const aggregationText = ({ battery }: Pick<Track, 'battery'>): string =>
   battery.aggregation === 'worst-case'
     ? 'An image counts as robust if no attack of the battery broke it.'
-    : 'Each attack runs on every image alone; the robust accuracy is that of the longest.'
+    : 'Each attack runs on every image and is reported alone; the robust accuracy is what the battery’s decisive attack leaves.'
 
 /** `2` or `1–3`: the places that a model can claim. */
 export const rankText = ({ best, worst }: Entry['rank']): string =>

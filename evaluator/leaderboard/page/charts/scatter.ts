@@ -42,13 +42,13 @@ export function scatterChart(entries: readonly Entry[]): Chart | undefined {
           stroke: 'var(--paper)',
           title: 'name',
         }),
-        ...placed(points, xs, ys).map(({ point, dx, anchor }) =>
+        ...placed(points, xs, ys).map(({ point, dx, dy, anchor }) =>
           Plot.text([point], {
             x: 'x',
             y: 'y',
             text: 'name',
             dx,
-            dy: -9,
+            dy,
             textAnchor: anchor,
             fill: 'var(--ink)',
             stroke: 'var(--paper)',
@@ -76,31 +76,55 @@ interface Point {
   readonly radius: number
 }
 
-/** The drawing area, and how wide a letter is at most: enough to tell which names would overlap. */
-const AREA = { width: 436, height: 272, letter: 7, line: 16 }
+/** The drawing area, and how large a name is: enough to tell which names would cover something. */
+const AREA = { width: 436, height: 272, letter: 7.2, line: 16 }
 
-/** Names that fit beside their dots, best models first; a name that would cover another is left to the table. */
+/** Names that fit beside their dots, best models first; a name that would cover something is left to the table. */
 function placed(
   points: readonly Point[],
   xs: readonly [number, number],
   ys: readonly [number, number],
-): { point: Point; dx: number; anchor: 'start' | 'end' }[] {
-  const taken: { left: number; right: number; y: number }[] = []
-  return points.flatMap((point) => {
-    const x = ((point.x - xs[0]) / (xs[1] - xs[0])) * AREA.width
-    const y = ((ys[1] - point.y) / (ys[1] - ys[0])) * AREA.height
+): { point: Point; dx: number; dy: number; anchor: 'start' | 'end' | 'middle' }[] {
+  const spots = points.map((point) => ({
+    point,
+    x: ((point.x - xs[0]) / (xs[1] - xs[0])) * AREA.width,
+    y: ((ys[1] - point.y) / (ys[1] - ys[0])) * AREA.height,
+  }))
+  const taken: Box[] = spots.map(({ point: { radius }, x, y }) => boxAround(x, y, 2 * radius, 2 * radius))
+  return spots.flatMap(({ point, x, y }) => {
     const width = point.name.length * AREA.letter
-    for (const anchor of ['start', 'end'] as const) {
-      const dx = (anchor === 'start' ? 1 : -1) * (point.radius + 2)
-      const left = anchor === 'start' ? x + dx : x + dx - width
-      const right = left + width
-      const free = taken.every(
-        (other) => Math.abs(other.y - y) >= AREA.line || right < other.left || left > other.right,
-      )
-      if (!free || left < 0 || right > AREA.width) continue
-      taken.push({ left, right, y })
-      return [{ point, dx, anchor }]
+    const beside = point.radius + 4
+    for (const [dx, dy, anchor] of [
+      [beside, -8, 'start'],
+      [-beside, -8, 'end'],
+      [beside, 8, 'start'],
+      [-beside, 8, 'end'],
+      [0, -beside - 8, 'middle'],
+      [0, beside + 8, 'middle'],
+    ] as const) {
+      const shift = { start: width / 2, end: -width / 2, middle: 0 }[anchor]
+      const box = boxAround(x + dx + shift, y + dy, width, AREA.line)
+      if (box.left < 0 || box.right > AREA.width || taken.some((other) => overlap(box, other))) continue
+      taken.push(box)
+      return [{ point, dx, dy, anchor }]
     }
     return []
   })
 }
+
+interface Box {
+  readonly left: number
+  readonly right: number
+  readonly top: number
+  readonly bottom: number
+}
+
+const boxAround = (x: number, y: number, width: number, height: number): Box => ({
+  left: x - width / 2,
+  right: x + width / 2,
+  top: y - height / 2,
+  bottom: y + height / 2,
+})
+
+const overlap = (a: Box, b: Box): boolean =>
+  a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom
