@@ -1,0 +1,44 @@
+import { ZooError } from '../../../manifests/error.ts'
+import type { Graph, ValueInfo } from '../graph.ts'
+
+/** The input that takes images: the one named, or the only one there is. */
+export function imageInput(graph: Graph, name: string | undefined): ValueInfo {
+  const inputs = graph.inputs.filter((input) => !graph.initializers.has(input.name))
+  if (name === undefined && inputs.length !== 1)
+    throw new ZooError('unsupported-model', `the model has ${inputs.length} inputs: ${listed(inputs)}`, {
+      hint: 'only models with a single input, the image, can be attacked',
+    })
+  const input = name === undefined ? inputs[0]! : inputs.find((candidate) => candidate.name === name)
+  if (input === undefined)
+    throw new ZooError('usage', `the model has no input "${name}"; it has ${listed(inputs)}`)
+  if (input.dims === null || input.dims.length < 2)
+    throw new ZooError(
+      'unsupported-model',
+      `the input "${input.name}" is no batch of images: its shape is ${shape(input)}`,
+    )
+  return input
+}
+
+/** The output that holds the class scores: the one named, or the only one that can. */
+export function scoresOutput(graph: Graph, name: string | undefined): ValueInfo {
+  const { outputs } = graph
+  if (name !== undefined) {
+    const output = outputs.find((candidate) => candidate.name === name)
+    if (output) return output
+    throw new ZooError('usage', `the model has no output "${name}"; it has ${listed(outputs)}`)
+  }
+  const candidates = outputs.filter(
+    ({ dtype, dims }) => dtype.startsWith('float') && (dims === null || dims.length === 2),
+  )
+  const only = outputs.length === 1 ? outputs[0] : candidates.length === 1 ? candidates[0] : undefined
+  if (only) return only
+  throw new ZooError('unsupported-model', `the model has several outputs: ${listed(outputs)}`, {
+    hint: 'say which one holds the class scores (--output NAME)',
+  })
+}
+
+const listed = (values: readonly ValueInfo[]): string =>
+  values.map((value) => `"${value.name}" ${value.dtype} ${shape(value)}`).join(', ')
+
+const shape = ({ dims }: ValueInfo): string =>
+  dims === null ? 'of unknown shape' : `[${dims.map((dim) => dim ?? '?').join(', ')}]`

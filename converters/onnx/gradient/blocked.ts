@@ -1,0 +1,161 @@
+import type { AttributeValues } from '../builder.ts'
+import { float } from '../builder.ts'
+import type { Emitter } from './emitter.ts'
+import type { Convolution, Formulations } from './formulations.ts'
+import { plain, transposedConvolution } from './plain.ts'
+import { fixed, range, type Sizes } from './sizes.ts'
+import { extent } from './windows.ts'
+
+/** Formulations that keep onnxruntime's CPU provider in its blocked layout. */
+export const blocked: Formulations = { step, convolutionInput, spread }
+
+/** As steep as float32 allows: exactly 0 or 1 but for denormal numbers. */
+export const STEEP = 3e38
+
+function step(op: Emitter, value: string): string {
+  if (op.dtype !== 'float32') return plain.step(op, value)
+  return op.op('HardSigmoid', [value], { alpha: float(STEEP), beta: float(0) })
+}
+
+function convolutionInput(op: Emitter, dy: string, convolution: Convolution): string {
+  const { strides, dilations, kernel } = convolution
+  if (op.dtype !== 'float32') return transposedConvolution(op, dy, convolution)
+  if (strides.every((stride) => stride === 1)) return flippedConvolution(op, dy, convolution)
+  const stride = strides[0]!
+  const even = strides.length === 2 && strides.every((s) => s === stride) && dilations.every((d) => d === 1)
+  if (!even || convolution.group > 1) return transposedConvolution(op, dy, convolution)
+  if (kernel.every((size) => size === 1)) return spacedConvolution(op, dy, convolution, stride)
+  return subPixelConvolution(op, dy, convolution, stride)
+}
+
+/** Stride 1: a convolution of dy with the kernel reversed in space and inputs and outputs exchanged. */
+function flippedConvolution(op: Emitter, dy: string, convolution: Convolution): string {
+  const { kernel, dilations, padsBegin, padsEnd, group } = convolution
+  const reach = kernel.map((size, i) => extent(size, dilations[i]!) - 1)
+  const pads = [...padsBegin, ...padsEnd].map((pad, i) => reach[i % reach.length]! - pad)
+  if (pads.some((pad) => pad < 0)) return transposedConvolution(op, dy, convolution)
+  return op.op('Conv', [dy, flippedWeights(op, convolution)], {
+    kernel_shape: kernel,
+    dilations,
+    group,
+    pads,
+  })
+}
+
+/** Written as nodes, so that the file holds each weight once; onnxruntime folds them when it loads. */
+function flippedWeights(op: Emitter, { weights, kernel, group, inputs, outputs }: Convolution): string {
+  const axes = range(kernel.length, 2)
+  const flipped = op.flip(
+    weights,
+    axes.filter((axis) => kernel[axis - 2]! > 1),
+  )
+  if (group === 1) return op.transpose(flipped, [1, 0, ...axes])
+  const perGroup = [outputs / group, inputs / group]
+  if (perGroup[0] === 1 && perGroup[1] === 1) return flipped
+  const grouped = op.reshape(flipped, [group, ...perGroup, ...kernel])
+  const exchanged = op.transpose(grouped, [0, 2, 1, ...axes.map((axis) => axis + 1)])
+  return op.reshape(exchanged, [inputs, outputs / group, ...kernel])
+}
+
+/**
+ * Stride s, 2-D: the image's pixels fall into s x s phases by their position modulo s, and each phase is a stride-1
+ * convolution of dy. One convolution computes all phases as channels, DepthToSpace interleaves them.
+ *
+ * Along one axis, with o the position of an element of dy: dx[s i + a] = sum over o of dy[o] w[s (i - o) + a + p].
+ * Let q = (-p) mod s. With w shifted by q zeros in front, w'[s j + a] belongs to o = i + last - j, where
+ * last = (p + q) / s.
+ */
+function subPixelConvolution(op: Emitter, dy: string, convolution: Convolution, stride: number): string {
+  const { kernel, padsBegin, image, positions, inputs, outputs } = convolution
+  const axes = kernel.map((size, i) => {
+    const shift = (stride - (padsBegin[i]! % stride)) % stride
+    const taps = Math.ceil((size + shift) / stride)
+    const padBegin = taps - 1 - (padsBegin[i]! + shift) / stride
+    const wanted = Math.ceil(image[i]! / stride)
+    return { shift, taps, padBegin, padEnd: wanted - positions[i]! - padBegin + taps - 1, wanted }
+  })
+  if (axes.some(({ padBegin, padEnd }) => padBegin < 0 || padEnd < 0))
+    return transposedConvolution(op, dy, convolution)
+  const [rows, columns] = axes as [(typeof axes)[0], (typeof axes)[0]]
+  const padded = op.pad(convolution.weights, [
+    0,
+    0,
+    rows.shift,
+    columns.shift,
+    0,
+    0,
+    ...axes.map(({ taps, shift }, i) => taps * stride - kernel[i]! - shift),
+  ])
+  const split = op.reshape(padded, [outputs, inputs, rows.taps, stride, columns.taps, stride])
+  const flipped = op.flip(
+    split,
+    [2, 4].filter((axis) => (axis === 2 ? rows : columns).taps > 1),
+  )
+  const phases = op.reshape(op.transpose(flipped, [3, 5, 1, 0, 2, 4]), [
+    stride * stride * inputs,
+    outputs,
+    rows.taps,
+    columns.taps,
+  ])
+  const convolved = op.op('Conv', [dy, phases], {
+    kernel_shape: [rows.taps, columns.taps],
+    pads: [...axes.map((axis) => axis.padBegin), ...axes.map((axis) => axis.padEnd)],
+  })
+  const interleaved = op.op('DepthToSpace', [convolved], { blocksize: stride, mode: 'DCR' })
+  return crop(
+    op,
+    interleaved,
+    axes.map(({ wanted }) => wanted * stride),
+    image,
+  )
+}
+
+/** 1x1 kernel, stride s, 2-D: convolve, copy each pixel to an s x s block, and keep one pixel of each block. */
+function spacedConvolution(op: Emitter, dy: string, convolution: Convolution, stride: number): string {
+  const { image, positions, padsBegin } = convolution
+  const spread = positions.map((size) => size * stride)
+  if (padsBegin.some((pad) => pad > 0) || spread.some((size, i) => size < image[i]!))
+    return transposedConvolution(op, dy, convolution)
+  const convolved = op.op('Conv', [dy, flippedWeights(op, convolution)], { kernel_shape: [1, 1] })
+  const blocks = nearest(op, convolved, [1, 1, stride, stride])
+  const cropped = crop(op, blocks, spread, image)
+  const [height, width] = image as [number, number]
+  const mask = Float32Array.from({ length: height * width }, (_, i) =>
+    (i % width) % stride === 0 && Math.floor(i / width) % stride === 0 ? 1 : 0,
+  )
+  return op.mul(cropped, op.floats([1, 1, height, width], mask))
+}
+
+function crop(op: Emitter, value: string, from: readonly number[], to: readonly number[]): string {
+  const axes = range(from.length).filter((i) => from[i] !== to[i])
+  if (axes.length === 0) return value
+  return op.slice(
+    value,
+    axes.map(() => 0),
+    axes.map((i) => to[i]!),
+    axes.map((i) => i + 2),
+  )
+}
+
+const NEAREST: AttributeValues = {
+  mode: 'nearest',
+  coordinate_transformation_mode: 'asymmetric',
+  nearest_mode: 'floor',
+}
+
+/** Copies every element to a block. */
+export const nearest = (op: Emitter, value: string, scales: readonly number[]): string =>
+  op.op('Resize', [value, '', op.floats([scales.length], scales)], NEAREST)
+
+/** Up to this many positions a convolution with ones is cheap enough to be the way into the blocked layout. */
+const SMALL_IMAGE = 64
+
+function spread(op: Emitter, value: string, sizes: Sizes): string {
+  const [channels, ...image] = fixed(sizes.slice(1), 'an image size') as [number, ...number[]]
+  const count = image.reduce((a, b) => a * b, 1)
+  if (op.dtype !== 'float32' || image.length !== 2 || count > SMALL_IMAGE)
+    return plain.spread(op, value, sizes)
+  const reach = image.map((size) => size - 1)
+  const ones = op.floats([channels, 1, ...image], new Float32Array(channels * count).fill(1))
+  return op.op('Conv', [value, ones], { kernel_shape: image, group: channels, pads: [...reach, ...reach] })
+}

@@ -1,0 +1,31 @@
+import type { Node } from '../../graph.ts'
+import type { NoGradient, Rule, RuleTable } from '../rule.ts'
+import { activations } from './activations.ts'
+import { arithmetic } from './arithmetic.ts'
+import { convolution } from './convolution.ts'
+import { logic } from './logic.ts'
+import { matmul } from './matmul.ts'
+import { pooling } from './pooling.ts'
+import { reduction } from './reduction.ts'
+import { shape } from './shape.ts'
+import { softmax } from './softmax.ts'
+import { trigonometry } from './trigonometry.ts'
+
+const FAMILIES: readonly RuleTable[] = [
+  arithmetic,
+  trigonometry,
+  activations,
+  softmax,
+  matmul,
+  convolution,
+  pooling,
+  reduction,
+  shape,
+  logic,
+]
+
+/** Every operator of the standard domain that has a rule, in its form of opset 18 and later. */
+export const RULES: ReadonlyMap<string, Rule | NoGradient> = new Map(FAMILIES.flatMap(Object.entries))
+
+export const ruleFor = (node: Node): Rule | NoGradient | undefined =>
+  node.domain === '' ? RULES.get(node.opType) : undefined
