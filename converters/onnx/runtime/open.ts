@@ -126,6 +126,8 @@ const UNSUPPORTED =
 function refusal(error: Error, provider: Provider): ZooError {
   const why = reason(error)
   if (UNSUPPORTED.test(why))
+    return new ZooError('unsupported-model', `onnxruntime cannot run this model: ${why}`, { cause: error })
+  if (provider !== 'cpu' && /provider|CUDA|cuDNN|webgpu|dawn|shared library/i.test(why))
     return new ZooError('backend-unavailable', `provider ${provider} cannot start: ${why}`, {
       hint: 'see what works here with `zoo doctor`',
       cause: error,
