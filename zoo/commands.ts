@@ -14,4 +14,9 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'build, check, compare and serve the robustness leaderboard',
     load: () => import('./commands/leaderboard.ts'),
   },
+  {
+    name: 'data',
+    summary: 'Get data sets, verified, from their official source or a mirror',
+    load: () => import('./commands/data.ts'),
+  },
 ]

@@ -15,9 +15,10 @@ export interface Io {
 
 /** A subcommand with the options that every command has and an example in its help. */
 export function zooCommand(name: string, summary: string, examples: readonly string[]): Command {
-  return new Command(name)
-    .description(summary)
-    .option('--json', 'print one JSON document on stdout')
+  const command = new Command(name).description(summary).option('--json', 'print one JSON document on stdout')
+  // A group and its subcommand both have --json: what stands after the subcommand's name is the subcommand's.
+  return command
+    .enablePositionalOptions()
     .addHelpText('after', `\nExamples:\n${examples.map((example) => `  $ ${example}`).join('\n')}`)
 }
 

@@ -1,0 +1,22 @@
+import type { Command } from 'commander'
+import type { Io } from './output.ts'
+import { type Client, openClient } from './registry/client.ts'
+import { readSettings } from './registry/settings.ts'
+
+/** Options of every command that may download. */
+export interface TransferOptions {
+  readonly json?: boolean
+  readonly offline?: boolean
+  readonly mirror?: string[]
+  readonly endpoint?: string
+}
+
+const collect = (value: string, earlier: string[] = []): string[] => [...earlier, value]
+
+export const transferOptions = (command: Command): Command =>
+  command
+    .option('--offline', 'use only what is on this machine (ZOO_OFFLINE)')
+    .option('--mirror <place>', 'a URL or folder to try first; may be repeated (ZOO_MIRRORS)', collect)
+
+export const clientFor = (options: TransferOptions, io: Io): Client =>
+  openClient({ settings: readSettings(options), progress: io.progress, note: (line) => io.note(line) })
