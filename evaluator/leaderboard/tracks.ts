@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
 import { ZooError } from '../../manifests/error.ts'
-import type { Entry, Reported, Track } from '../../manifests/schema/leaderboard.ts'
+import type { Entry, Reported, ReportedEntry, Track } from '../../manifests/schema/leaderboard.ts'
 import type { ModelManifest } from '../../manifests/schema/model.ts'
+import type { Result } from '../../manifests/schema/result.ts'
+import { parseEps } from '../eps.ts'
 import type { Evaluation } from './evaluation.ts'
 import { epsText, slug } from './format.ts'
 import { rankIntervals } from './rank.ts'
@@ -23,7 +25,7 @@ export interface TrackOptions {
 export function makeTracks(evaluations: readonly Evaluation[], options: TrackOptions): Track[] {
   const groups = new Map<string, Evaluation[]>()
   for (const evaluation of evaluations) {
-    const id = trackId(evaluation)
+    const id = trackId(evaluation.result)
     groups.set(id, [...(groups.get(id) ?? []), evaluation])
   }
   return [...groups.entries()]
@@ -32,7 +34,7 @@ export function makeTracks(evaluations: readonly Evaluation[], options: TrackOpt
 }
 
 /** `mnist-linf-0.1-quick-v1`: data set, threat and battery with its version, as a folder's name. */
-export function trackId({ result: { dataset, threat, battery } }: Evaluation): string {
+export function trackId({ dataset, threat, battery }: Result): string {
   const eps = threat.eps === null ? 'own-eps' : slug(epsText(threat.eps))
   const targeted = threat.targeted ? 'targeted-' : ''
   return `${slug(dataset.name)}-${threat.norm}-${eps}-${targeted}${slug(battery.id)}-v${slug(battery.version)}`
@@ -72,25 +74,24 @@ function makeTrack(id: string, group: readonly Evaluation[], options: TrackOptio
     id,
     version: options.version,
     date: latest(entries),
-    dataset,
+    dataset: { name: dataset.name, sha256: dataset.sha256, size: dataset.size },
     threat,
     battery,
     entries,
     reported: options.reported.flatMap(({ source, entries }) =>
-      entries
-        .filter(
-          (entry) =>
-            entry.dataset === dataset.name &&
-            entry.battery === battery.id &&
-            entry.threat.norm === threat.norm &&
-            entry.threat.targeted === threat.targeted &&
-            threat.eps !== null &&
-            Math.abs(entry.threat.eps - threat.eps) < 1e-6,
-        )
-        .map((entry) => ({ ...entry, source: source.url })),
+      entries.filter((entry) => fits(entry, first.result)).map((entry) => ({ ...entry, source: source.url })),
     ),
   }
 }
+
+/** Whether a figure from elsewhere was found on the same data, for the same threat and by the same kind of battery. */
+const fits = (entry: ReportedEntry, { dataset, threat, battery }: Result): boolean =>
+  entry.dataset === dataset.name &&
+  entry.battery === battery.id &&
+  entry.threat.norm === threat.norm &&
+  entry.threat.targeted === threat.targeted &&
+  threat.eps !== null &&
+  Math.abs(parseEps(entry.threat.eps) - threat.eps) < 1e-6
 
 /** The date of the last evaluation. ISO dates in UTC sort as text. */
 export const latest = (dated: readonly { readonly date: string }[]): string =>
@@ -182,8 +183,14 @@ export function imagesOf(examples: readonly { index: number }[]): Entry['images'
 }
 
 function commandFor({ result, examples }: Evaluation): string {
-  const { model, dataset, battery, threat, seed } = result
-  const eps = threat.eps === null ? '' : ` --eps ${epsText(threat.eps)}`
-  const limit = examples.length < dataset.examples ? ` --limit ${examples.length}` : ''
-  return `zoo eval ${model.name} --data ${dataset.name} --battery ${battery.id} --norm ${threat.norm}${eps}${limit} --seed ${seed}`
+  const { model, dataset, seed } = result
+  return `zoo eval ${model.name} --data ${dataset.name} ${threatFlags(result)} --limit ${examples.length} --seed ${seed}`
+}
+
+/** Battery and threat as `zoo eval` takes them; eps in a form that is read back exactly. */
+export function threatFlags({ threat, battery }: Pick<Track, 'threat' | 'battery'>): string {
+  const flags = `--battery ${battery.id} --norm ${threat.norm}`
+  if (threat.eps === null) return flags
+  const text = epsText(threat.eps)
+  return `${flags} --eps ${parseEps(text) === threat.eps ? text : threat.eps}`
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { epsSchema } from './battery.ts'
 import { sha256Schema, threatSchema } from './model.ts'
 import { attackResultSchema, flagSchema, resultSchema, shareSchema } from './result.ts'
 
@@ -68,7 +69,7 @@ export const entrySchema = z.strictObject({
 export const reportedEntrySchema = z.strictObject({
   name: z.string().min(1),
   dataset: z.string().min(1),
-  threat: threatSchema,
+  threat: threatSchema.extend({ eps: epsSchema }),
   /** Whose protocol produced the figure; it is shown only beside the same battery. */
   battery: z.string().min(1),
   images: z.int().positive(),
@@ -86,7 +87,7 @@ export const reportedSchema = z.strictObject({
   source: z.strictObject({
     name: z.string().min(1),
     url: z.url({ protocol: /^https$/ }),
-    licence: z.string().min(1),
+    licence: z.string().min(1).optional(),
     /** The date of the source's data. */
     date: z.iso.date(),
     note: z.string().optional(),
@@ -107,7 +108,8 @@ export const trackSchema = z.strictObject({
   version: z.int().positive(),
   /** The last evaluation's date: a document made twice from the same ledgers is the same document. */
   date: z.iso.datetime(),
-  dataset: resultSchema.shape.dataset,
+  /** `size`: how many examples it holds; how many were evaluated is each entry's own. */
+  dataset: resultSchema.shape.dataset.omit({ examples: true }),
   threat: resultSchema.shape.threat,
   battery: resultSchema.shape.battery,
   entries: z.array(entrySchema).min(1),

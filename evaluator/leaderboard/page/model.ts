@@ -67,7 +67,7 @@ const head = (
   { ledger }: Entry,
   root: string,
 ): Html =>
-  html`<div class="head"><span class="label"><span class="key ${kind}" aria-hidden="true"></span>${label}</span><strong><a href="${root}${ledger.path}/examples.json">${percent(accuracy)}</a></strong><span class="label">95 % interval ${intervalText(interval)}</span></div>`
+  html`<div class="head"><span class="label"><span class="key ${kind}" aria-hidden="true"></span>${label}</span><strong><a class="evidence" href="${root}${ledger.path}/examples.json">${percent(accuracy)}</a></strong><span class="label">95 % interval ${intervalText(interval)}</span></div>`
 
 function flags({ flags }: Entry): Html | null {
   if (flags.length === 0) return null

@@ -1,5 +1,6 @@
 import type { ReportedEntry, Track } from '../../../manifests/schema/leaderboard.ts'
 import { day, percent } from '../format.ts'
+import { threatFlags } from '../tracks.ts'
 import { figure } from './charts/chart.ts'
 import { trackCharts } from './charts/track.ts'
 import { type Html, html, link } from './html.ts'
@@ -98,9 +99,8 @@ const reportedRow = ({ name, robust, bestKnown, clean, images, note }: ReportedE
 export const command = (text: string): Html =>
   html`<div class="command"><pre tabindex="0"><code>${text}</code></pre><button type="button" data-copy hidden>Copy</button></div>`
 
+/** What a newcomer runs: the track's threat and battery, on as many images as the others. */
 function joinCommand({ dataset, threat, battery, entries }: Track): string {
-  const words = (entries[0]?.command ?? '').split(' ')
-  const limit = words.includes('--limit') ? ` --limit ${words[words.indexOf('--limit') + 1]}` : ''
-  const eps = words.includes('--eps') ? ` --eps ${words[words.indexOf('--eps') + 1]}` : ''
-  return `zoo eval MODEL.onnx --data ${dataset.name} --battery ${battery.id} --norm ${threat.norm}${eps}${limit} --out LEDGER`
+  const count = Math.max(...entries.map(({ images }) => images.count))
+  return `zoo eval MODEL.onnx --data ${dataset.name} ${threatFlags({ threat, battery })} --limit ${count} --out LEDGER`
 }

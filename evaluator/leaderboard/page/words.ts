@@ -38,7 +38,7 @@ export const accuracyCell = (
   { ledger }: Pick<Entry, 'ledger'>,
   root: string,
 ): Html =>
-  html`<a href="${root}${ledger.path}/examples.json">${percent(accuracy)}</a><small>${intervalText(interval)}</small>`
+  html`<a class="evidence" href="${root}${ledger.path}/examples.json">${percent(accuracy)}</a><small>${intervalText(interval)}</small>`
 
 /** What kind of network it is, as far as its manifest says. */
 export const kindText = ({ model }: Pick<Entry, 'model'>): string =>

@@ -79,7 +79,7 @@ export function inventLedger(dir: string, invented: Invented): string {
   const result: Result = {
     schemaVersion: 1,
     model: { name, sha256: sha256(name) },
-    dataset: { name: dataset, sha256: sha256(dataset), examples: 10_000 },
+    dataset: { name: dataset, sha256: sha256(dataset), examples: images, size: 10_000 },
     battery: { id: battery, version, aggregation, sha256: sha256(`${battery} ${version}`) },
     gradients: true,
     skipped: [],
