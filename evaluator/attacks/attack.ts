@@ -24,7 +24,9 @@ export interface Task {
   /** Channels, height, width. */
   readonly shape: readonly [number, number, number]
   readonly classes: number
-  /** Which of an attack's restarts this is, from 0. Attacks that walk through targets take the next one with each. */
+  /** Which target this is, from 0, of an attack that walks through several; 0 otherwise. */
+  readonly turn: number
+  /** Which restart this is, from 0; for each target anew. The examples' keys hold both. */
   readonly restart: number
   /** Whether to let go of an example once it is broken, or to go on and look for a smaller perturbation. */
   readonly stopWhenBroken: boolean

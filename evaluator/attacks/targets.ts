@@ -6,8 +6,8 @@ import { type Example, type Oracle, predict, type Task } from './attack.ts'
  * - `random`: uniform over the wrong classes, drawn once per example and restart
  * - `least-likely`: the smallest logit of the clean image (Kurakin et al. 2017)
  * - `given`: what the data set says
- * - `all`: every wrong class in turn, one a restart
- * - `likely`: the wrong classes from the largest clean logit down, one a restart (as Auto-PGD and FAB do)
+ * - `all`: every wrong class in turn, one a turn
+ * - `likely`: the wrong classes from the largest clean logit down, one a turn (as Auto-PGD and FAB do)
  */
 export type TargetRule = 'random' | 'least-likely' | 'given' | 'all' | 'likely'
 
@@ -22,7 +22,7 @@ export async function chooseTargets(
   oracle: Oracle,
   rule: TargetRule,
 ): Promise<Map<Example, number>> {
-  const { examples, classes, restart } = task
+  const { examples, classes, turn } = task
   const targets = new Map<Example, number>()
   const logits =
     rule === 'least-likely' || rule === 'likely'
@@ -32,9 +32,9 @@ export async function chooseTargets(
     const target = {
       random: () => skip(integers([...example.key, TARGET], 1, classes - 1)[0]!, example.label),
       given: () => example.target,
-      all: () => (restart < classes - 1 ? skip(restart, example.label) : null),
+      all: () => (turn < classes - 1 ? skip(turn, example.label) : null),
       'least-likely': () => wrongByLogit(logits[i]!, example.label).at(-1)!,
-      likely: () => wrongByLogit(logits[i]!, predict(logits[i]!))[restart] ?? null,
+      likely: () => wrongByLogit(logits[i]!, predict(logits[i]!))[turn] ?? null,
     }[rule]()
     if (target !== null && target !== example.label) targets.set(example, target)
   }

@@ -31,7 +31,14 @@ export const attackResultSchema = z.strictObject({
 export const resultSchema = z.strictObject({
   schemaVersion: z.literal(1),
   model: z.strictObject({ name: z.string(), sha256: sha256Schema }),
-  dataset: z.strictObject({ name: z.string(), sha256: z.string(), examples: z.int().positive() }),
+  dataset: z.strictObject({
+    name: z.string(),
+    sha256: z.string(),
+    /** How many were evaluated: the first so many. */
+    examples: z.int().positive(),
+    /** How many there are. */
+    size: z.int().positive(),
+  }),
   battery: z.strictObject({
     id: z.string(),
     version: z.string(),

@@ -1,0 +1,38 @@
+import type { AttackEntry } from '../../manifests/schema/battery.ts'
+import { apgd } from './apgd/apgd.ts'
+import type { Attack } from './attack.ts'
+import { pgd } from './pgd.ts'
+
+type EntryOf<K extends AttackEntry['kind']> = Extract<AttackEntry, { kind: K }>
+
+interface Kind<K extends AttackEntry['kind']> {
+  /** What it needs of the model. */
+  readonly needs: 'gradients' | 'logits' | 'labels'
+  /** Whether it stays inside the ball; others look for the smallest perturbation, and may find it outside. */
+  readonly bounded: boolean
+  make(entry: EntryOf<K>): Attack
+}
+
+/** Every attack that a battery can name. */
+const KINDS: { readonly [K in AttackEntry['kind']]: Kind<K> } = {
+  pgd: {
+    needs: 'gradients',
+    bounded: true,
+    make: ({ iterations, ...entry }) => pgd({ ...entry, iterations: [iterations].flat() }),
+  },
+  apgd: { needs: 'gradients', bounded: true, make: apgd },
+}
+
+const kindOf = <K extends AttackEntry['kind']>(entry: EntryOf<K>): Kind<K> =>
+  KINDS[entry.kind as K] as unknown as Kind<K>
+
+export const attackOf = (entry: AttackEntry): Attack => kindOf(entry).make(entry as never)
+export const needsOf = (entry: AttackEntry): Kind<AttackEntry['kind']>['needs'] => kindOf(entry).needs
+export const isBounded = (entry: AttackEntry): boolean => kindOf(entry).bounded
+
+/** How many targets the attack walks through, one a turn; 1 if it doesn't. */
+export function turnsOf(entry: AttackEntry, classes: number): number {
+  if (!('targets' in entry)) return 1
+  if (typeof entry.targets === 'number') return Math.min(entry.targets, classes - 1)
+  return entry.targets === 'all' || entry.targets === 'likely' ? classes - 1 : 1
+}

@@ -1,0 +1,143 @@
+import { availableParallelism } from 'node:os'
+import type { DataSet } from '../../converters/data/dataset.ts'
+import type { Classifier } from '../../converters/onnx/classifier.ts'
+import { lossGradient } from '../../converters/onnx/gradient/loss-gradient.ts'
+import { ZooError } from '../../manifests/error.ts'
+import { packageVersion } from '../../manifests/package.ts'
+import type { AttackEntry, Battery } from '../../manifests/schema/battery.ts'
+import { needsOf } from '../attacks/table.ts'
+import { parseEps } from '../eps.ts'
+import type { EvaluationRequest } from '../request.ts'
+import { ortVersion } from './ort-version.ts'
+import type { Plan, Protocol } from './plan.ts'
+
+/** Elements that a batch holds at most: 128 CIFAR images, or 2 of ImageNet's size times four. */
+const BATCH_ELEMENTS = 128 * 3 * 32 * 32
+const LARGEST_BATCH = 128
+const SMALLEST_BATCH = 8
+/** A block is this many batches at most: as examples fall, the rest still fills a batch. */
+const BATCHES_PER_BLOCK = 2
+
+/** Choices that are made once and kept: an older plan's stay, unless options say otherwise. */
+export type Choices = Pick<Protocol, 'block' | 'batch' | 'threads'> & Pick<Plan, 'jobs' | 'measured'>
+
+/** What the request, the model and the data make of a battery; no measurement is part of it. */
+export async function makeProtocol(
+  request: EvaluationRequest,
+  classifier: Classifier,
+  data: DataSet,
+  choices: Choices,
+): Promise<Protocol> {
+  const { battery, model } = request
+  const threat = await threatOf(request, data)
+  const gradients = await gradientsOf(classifier, request)
+  const { attacks, skipped } = suited(battery, threat.norm, gradients.reason)
+  return {
+    model: {
+      name: model.name,
+      sha256: model.sha256,
+      ...(request.input && { input: request.input }),
+      outputKind: request.outputKind ?? 'auto',
+    },
+    dataset: { name: data.name, sha256: data.sha256, size: data.size },
+    examples: Math.min(request.limit ?? data.size, data.size),
+    battery,
+    attacks,
+    classes: classifier.classes,
+    skipped,
+    threat,
+    gradients: gradients.reason === undefined,
+    ...(gradients.reason !== undefined && { gradientsReason: gradients.reason }),
+    sources: Object.fromEntries(
+      Object.entries(request.sources ?? {}).map(([name, { sha256 }]) => [name, sha256]),
+    ),
+    seed: request.seed,
+    block: choices.block,
+    batch: choices.batch,
+    threads: choices.threads,
+    provider: request.provider,
+    software: { 'robust-zoo': packageVersion(), onnxruntime: ortVersion() },
+  }
+}
+
+/** Block, batch, processes and threads where nothing has been measured: the same on every machine, but for the processes. */
+export function defaultChoices(request: EvaluationRequest, classifier: Classifier, data: DataSet): Choices {
+  const size = classifier.shape.reduce((product, dim) => product * dim, 1)
+  const examples = Math.min(request.limit ?? data.size, data.size)
+  const fitting = Math.floor(BATCH_ELEMENTS / size)
+  const batch = classifier.batch ?? Math.min(Math.max(fitting, SMALLEST_BATCH), LARGEST_BATCH)
+  // At least sixteen blocks where there are images enough, so that cores and shards find work; but no tiny ones.
+  const block = Math.max(1, Math.min(BATCHES_PER_BLOCK * batch, Math.max(Math.ceil(examples / 16), 16)))
+  const blocks = Math.ceil(examples / block)
+  const threads = request.threads ?? 1
+  const jobs = request.jobs ?? Math.max(1, Math.min(Math.floor(availableParallelism() / threads), blocks))
+  return { batch, block, threads, jobs, measured: [] }
+}
+
+async function threatOf(request: EvaluationRequest, data: DataSet): Promise<Protocol['threat']> {
+  const { battery, manifest } = request
+  const targeted = battery.attacks.every((entry) => entry.kind === 'pgd' && entry.targets !== undefined)
+  const customary = battery.threats.filter(({ dataset }) => data.name.split(':')[0]!.startsWith(dataset))
+  const norm =
+    request.norm ?? manifest?.threat?.norm ?? customary[0]?.norm ?? battery.threats[0]?.norm ?? 'linf'
+  if (request.eps !== undefined) return { norm, eps: parseEps(request.eps), targeted }
+  if ((await data.read([0])).eps) return { norm, eps: null, targeted }
+  const trained = manifest?.threat
+  if (trained?.norm === norm && trained.eps > 0) return { norm, eps: trained.eps, targeted }
+  const usual = customary.find((threat) => threat.norm === norm)
+  if (usual) return { norm, eps: parseEps(usual.eps), targeted }
+  throw new ZooError(
+    'usage',
+    `how large may a perturbation be? ${data.name} has no customary ${norm} radius in ${battery.id}`,
+    {
+      hint: 'give --eps, such as --eps 8/255',
+    },
+  )
+}
+
+/** Whether the model can be differentiated; if not, why. */
+async function gradientsOf(
+  classifier: Classifier,
+  { provider }: EvaluationRequest,
+): Promise<{ reason?: string }> {
+  try {
+    await lossGradient(classifier, { loss: 'ce', provider })
+    return {}
+  } catch (error) {
+    if (error instanceof ZooError && error.code === 'unsupported-model') return { reason: error.message }
+    throw error
+  }
+}
+
+function suited(
+  battery: Battery,
+  norm: Protocol['threat']['norm'],
+  noGradients: string | undefined,
+): Pick<Protocol, 'attacks' | 'skipped'> {
+  const attacks: AttackEntry[] = []
+  const skipped: Protocol['skipped'] = []
+  for (const entry of battery.attacks) {
+    if (entry.norms && !entry.norms.includes(norm))
+      skipped.push({ name: entry.name, reason: `not for ${norm}` })
+    else if (
+      noGradients !== undefined &&
+      needsOf(entry) === 'gradients' &&
+      !('source' in entry && entry.source)
+    )
+      skipped.push({ name: entry.name, reason: 'the model has no gradients' })
+    else attacks.push(entry)
+  }
+  if (attacks.length > 0) return { attacks, skipped }
+  throw new ZooError(
+    noGradients === undefined ? 'usage' : 'unsupported-model',
+    noGradients === undefined
+      ? `no attack of ${battery.id} is for ${norm}`
+      : `every attack of ${battery.id} needs gradients, and the model has none: ${noGradients}`,
+    {
+      hint:
+        noGradients === undefined
+          ? 'choose another --norm or --battery'
+          : '--battery gradient-free attacks without them',
+    },
+  )
+}
