@@ -1,0 +1,30 @@
+import * as tf from '@tensorflow/tfjs'
+import { asZooError, ZooError } from '../../../manifests/error.ts'
+
+/** What tfjs can compute on: `cuda` and `node` are one binding to libtensorflow, with and without a GPU. */
+export const TFJS_BACKENDS = ['cuda', 'node', 'wasm', 'cpu'] as const
+export type TfjsBackend = (typeof TFJS_BACKENDS)[number]
+
+/**
+ * Loads a backend and makes it tfjs's current one.
+ *
+ * @throws ZooError `backend-unavailable`, saying why
+ */
+export async function useBackend(backend: TfjsBackend): Promise<void> {
+  // tfjs advertises its other packages on the console unless it is told that this is production.
+  tf.enableProdMode()
+  try {
+    if (backend === 'wasm') {
+      await import('@tensorflow/tfjs-backend-wasm')
+      await tf.setBackend('wasm')
+      const { repairWasm } = await import('./wasm/repair.ts')
+      repairWasm()
+    } else if (backend === 'cpu') await tf.setBackend('cpu')
+    else throw new ZooError('backend-unavailable', `the ${backend} backend is not set up here`)
+  } catch (error) {
+    const { message } = asZooError(error)
+    throw new ZooError('backend-unavailable', `tfjs's ${backend} backend did not start: ${message}`, {
+      cause: error,
+    })
+  }
+}

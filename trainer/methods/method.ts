@@ -1,0 +1,85 @@
+import { Tensor } from '../../converters/onnx/tensor.ts'
+import type { Key } from '../../converters/perturb/random.ts'
+import type { Engine } from '../engines/engine.ts'
+import type { Network, Objective } from '../network.ts'
+import type { TrainingForm } from '../resnet/statistics.ts'
+
+/** Images to train on, augmented; `examples` are their indices in the data set. */
+export interface TrainingBatch {
+  readonly images: Tensor
+  readonly labels: Int32Array
+  readonly examples: readonly number[]
+  /** Batches before this one since the run began. */
+  readonly step: number
+}
+
+/** Means over the batch that are worth watching: `loss`, `cleanLoss`, `accuracy` on what was trained on. */
+export type Figures = Readonly<Record<string, number>>
+
+/** What a method works with. */
+export interface MethodContext {
+  readonly network: Network
+  readonly engine: Engine
+  readonly seed: number
+  /** The label's share of the training target; the rest is spread over all classes alike. */
+  readonly labelSmoothing: number
+  /** The form to train on now: by batch statistics, or the inference form under train-consistent batch norm. */
+  trained(objective: Objective): TrainingForm
+  /** Takes an optimiser step at the schedule's learning rate, once enough batches have been accumulated. */
+  update(): Promise<void>
+  /** What a method remembers between steps, by names of its own; checkpoints keep it. */
+  readonly memory: Map<string, Tensor>
+}
+
+/** One training step on one batch. */
+export type Step = (batch: TrainingBatch) => Promise<Figures>
+
+/** A training method: builds its loss graphs, then is a program over what the engine offers. */
+export type Method<Spec> = (spec: Spec, context: MethodContext) => Step
+
+/** The key of random numbers for a purpose at a step: `[seed, purpose, step]`. */
+export const stepKey = ({ seed }: MethodContext, purpose: number, { step }: TrainingBatch): Key => [
+  seed,
+  purpose,
+  step,
+]
+
+/** One-hot targets [N, classes], smoothed by `smoothing` (Szegedy et al. 2016). */
+export function targetsOf(labels: Int32Array, classes: number, smoothing = 0): Tensor {
+  const values = new Float32Array(labels.length * classes).fill(smoothing / classes)
+  labels.forEach((label, row) => {
+    values[row * classes + label]! += 1 - smoothing
+  })
+  return Tensor.float32([labels.length, classes], values)
+}
+
+/** Share of rows whose largest logit is the label's; a tie goes to the lower class. */
+export function accuracyOf(logits: Tensor, labels: Int32Array): number {
+  const classes = logits.dims[1]!
+  const values = logits.floats
+  let right = 0
+  labels.forEach((label, row) => {
+    let best = 0
+    for (let k = 1; k < classes; k++) if (values[row * classes + k]! > values[row * classes + best]!) best = k
+    if (best === label) right++
+  })
+  return right / labels.length
+}
+
+export const meanOf = (tensor: Tensor): number =>
+  tensor.floats.reduce((sum, value) => sum + value, 0) / tensor.size
+
+/** The first `count` rows of a batch of images. */
+export function firstRows(images: Tensor, count: number): Tensor {
+  const [, ...rest] = images.dims
+  const size = images.size / images.dims[0]!
+  return Tensor.float32([count, ...rest], images.floats.subarray(0, count * size))
+}
+
+/** Two batches of images, one after the other. */
+export function joined(a: Tensor, b: Tensor): Tensor {
+  const values = new Float32Array(a.size + b.size)
+  values.set(a.floats)
+  values.set(b.floats, a.size)
+  return Tensor.float32([a.dims[0]! + b.dims[0]!, ...a.dims.slice(1)], values)
+}

@@ -1,0 +1,69 @@
+import type { Graph } from '../converters/onnx/graph.ts'
+import type { Tensor } from '../converters/onnx/tensor.ts'
+import type { ResNetSpec } from '../manifests/schema/recipe.ts'
+import type { WeightSpec } from './engines/engine.ts'
+import type { Branch } from './resnet/layers.ts'
+import { branchesOf, resnet } from './resnet/resnet.ts'
+import { batchStatistics, runningStatistics, type TrainingForm } from './resnet/statistics.ts'
+
+/** A classifier to train: its graphs, one for each branch of its norms, and the weights that they share by name. */
+export interface Network {
+  /** Channels, height, width. */
+  readonly shape: readonly [number, number, number]
+  readonly classes: number
+  readonly branches: readonly Branch[]
+  /** First values of all weights. */
+  readonly weights: readonly WeightSpec[]
+  /** The inference form: `image` [N, C, H, W] in [0,1] to `logits` [N, classes]. */
+  graph(branch: Branch): Graph
+}
+
+/** A loss graph for attacking and for training. */
+export interface Objective {
+  /** Normalises by running statistics: what is deployed, and what the adversary sees. */
+  readonly inference: TrainingForm
+  /** Normalises by the batch and updates running statistics. */
+  readonly training: TrainingForm
+}
+
+export function resnetNetwork(
+  spec: ResNetSpec,
+  shape: readonly [number, number, number],
+  classes: number,
+  seed: number,
+): Network {
+  const weights = new Map<string, Tensor>()
+  const branches = branchesOf(spec)
+  const graphs = new Map(
+    branches.map((branch) => [branch, resnet({ spec, shape, classes, branch, weights, seed })]),
+  )
+  return {
+    shape,
+    classes,
+    branches,
+    weights: [...weights].map(([name, value]) => ({ name, value, role: roleOf(name) })),
+    graph: (branch) => graphs.get(branch)!,
+  }
+}
+
+function roleOf(name: string): WeightSpec['role'] {
+  switch (name.slice(name.lastIndexOf('/') + 1)) {
+    case 'kernel':
+      return 'kernel'
+    case 'mean':
+    case 'variance':
+      return 'statistic'
+    default:
+      return 'affine'
+  }
+}
+
+/** Builds a loss on a branch's graph, in both forms. */
+export function objectiveOf(network: Network, branch: Branch, loss: (graph: Graph) => Graph): Objective {
+  const graph = network.graph(branch)
+  const batch = batchStatistics(graph)
+  return {
+    inference: runningStatistics(loss(graph)),
+    training: { graph: loss(batch.graph), statistics: batch.statistics },
+  }
+}
