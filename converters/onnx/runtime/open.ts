@@ -11,6 +11,12 @@ import { type DataType, Tensor } from '../tensor.ts'
 import { checkFeeds } from './feeds.ts'
 import type { Feeds, ModelSource, Provider, Session, SessionOptions, SessionValue } from './session.ts'
 
+/** A session in this process. */
+export interface LocalSession extends Session {
+  /** Computes every output; those that `into` names are written to the tensors it gives, whose memory may be used again. */
+  run(feeds: Feeds, into?: Feeds): Promise<Record<string, Tensor>>
+}
+
 /** A model with more weights than this reaches onnxruntime as a file: in memory it would exist twice or three times. */
 const LARGEST_IN_MEMORY = 256e6
 
@@ -22,14 +28,14 @@ const LARGEST_IN_MEMORY = 256e6
  * @throws ZooError `backend-unavailable` if the provider isn't there, `unsupported-model` if onnxruntime lacks an
  *   operator, `invalid-model` if it refuses the model
  */
-export async function openSession(source: ModelSource, options: SessionOptions = {}): Promise<Session> {
+export async function openSession(source: ModelSource, options: SessionOptions = {}): Promise<LocalSession> {
   if (typeof source === 'string' || source instanceof Uint8Array) return open(source, options)
   let size = 0
   for (const tensor of source.graph.initializers.values()) size += storedLength(tensor)
   return size > LARGEST_IN_MEMORY ? openByFile(source, options) : open(encodeModel(source), options)
 }
 
-async function openByFile(model: Model, options: SessionOptions): Promise<Session> {
+async function openByFile(model: Model, options: SessionOptions): Promise<LocalSession> {
   const folder = await mkdtemp(join(tmpdir(), 'zoo-session-'))
   try {
     const path = join(folder, 'model.onnx')
@@ -40,7 +46,7 @@ async function openByFile(model: Model, options: SessionOptions): Promise<Sessio
   }
 }
 
-async function open(source: string | Uint8Array, options: SessionOptions): Promise<Session> {
+async function open(source: string | Uint8Array, options: SessionOptions): Promise<LocalSession> {
   const { provider = 'cpu', threads = availableParallelism(), optimisation = 'all' } = options
   if (!listSupportedBackends().some((backend) => backend.name === provider)) throw unavailable(provider)
   const settings: InferenceSession.SessionOptions = {
@@ -69,7 +75,7 @@ async function open(source: string | Uint8Array, options: SessionOptions): Promi
   return new OrtSession(session)
 }
 
-class OrtSession implements Session {
+class OrtSession implements LocalSession {
   readonly inputs: readonly SessionValue[]
   readonly outputs: readonly SessionValue[]
   readonly #session: InferenceSession
@@ -81,13 +87,15 @@ class OrtSession implements Session {
     this.outputs = session.outputMetadata.filter((value) => value.isTensor).map(sessionValue)
   }
 
-  async run(feeds: Feeds): Promise<Record<string, Tensor>> {
+  async run(feeds: Feeds, into: Feeds = {}): Promise<Record<string, Tensor>> {
     checkFeeds(this.inputs, feeds)
     const given = Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toOrt(tensor)]))
-    const wanted = this.outputs.map((output) => output.name)
+    const wanted = this.outputs.map(({ name }) => [name, into[name] ? toOrt(into[name]) : null] as const)
     try {
-      const results = await this.#session.run(given, wanted)
-      return Object.fromEntries(wanted.map((name) => [name, fromOrt(results[name] as OrtTensor)]))
+      const results = await this.#session.run(given, Object.fromEntries(wanted))
+      return Object.fromEntries(
+        wanted.map(([name]) => [name, into[name] ?? fromOrt(results[name] as OrtTensor)]),
+      )
     } catch (error) {
       throw new ZooError('unsupported-model', `the model cannot be computed: ${reason(error as Error)}`, {
         hint: 'it may allow only one batch size, or need another input than its declaration says',
