@@ -1,0 +1,47 @@
+import { ZooError } from '../../../manifests/error.ts'
+import { type Attributes, describe, type Node } from '../graph.ts'
+import type { Rewriter } from './rewriter.ts'
+import { changed, type Step, step } from './step.ts'
+
+/**
+ * Upsample took its scales as an attribute, then as an input, and became Resize in opset 10; Resize got a region of
+ * interest and a choice of coordinate transformations in 11, of which the earlier one is `asymmetric`.
+ */
+export const RESIZE: readonly Step[] = [
+  step('Upsample', 9, scalesToInput),
+  step('Upsample', 10, (node) => changed(node, { opType: 'Resize' })),
+  step('Resize', 11, withTransformation),
+  step('Resize', 13, withoutTensorFlowNearest),
+  step('RoiAlign', 16, (node, attributes) =>
+    attributes.has('coordinate_transformation_mode')
+      ? node
+      : changed(node, { with: { coordinate_transformation_mode: 'output_half_pixel' } }),
+  ),
+]
+
+function scalesToInput(node: Node, attributes: Attributes, rewriter: Rewriter): Node {
+  const scales = rewriter.floats(attributes.floats('scales') ?? [])
+  return changed(node, { inputs: [node.inputs[0]!, scales], without: ['scales'] })
+}
+
+function withTransformation(node: Node, attributes: Attributes): Node {
+  const nearest = attributes.string('mode', 'nearest') === 'nearest'
+  return changed(node, {
+    inputs: [node.inputs[0]!, '', node.inputs[1]!],
+    with: { coordinate_transformation_mode: 'asymmetric', ...(nearest && { nearest_mode: 'floor' }) },
+  })
+}
+
+/**
+ * `tf_half_pixel_for_nn`, gone in 13, takes the pixel at (x + 0.5) / scale. Rounded down, that is what `half_pixel`,
+ * (x + 0.5) / scale - 0.5, gives when rounded half up.
+ */
+function withoutTensorFlowNearest(node: Node, attributes: Attributes): Node {
+  if (attributes.string('coordinate_transformation_mode', '') !== 'tf_half_pixel_for_nn') return node
+  const nearest = attributes.string('mode', 'nearest') === 'nearest'
+  if (!nearest || attributes.string('nearest_mode', 'round_prefer_floor') !== 'floor')
+    throw new ZooError('unsupported-model', `${describe(node)} has a coordinate mode that opset 13 took away`)
+  return changed(node, {
+    with: { coordinate_transformation_mode: 'half_pixel', nearest_mode: 'round_prefer_ceil' },
+  })
+}
