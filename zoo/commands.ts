@@ -10,6 +10,11 @@ export interface CommandEntry {
 /** Every command, in the order in which `zoo --help` lists them. */
 export const COMMANDS: readonly CommandEntry[] = [
   {
+    name: 'eval',
+    summary: 'attack a zoo model or any .onnx classifier and say how robust it is',
+    load: () => import('./commands/eval.ts'),
+  },
+  {
     name: 'leaderboard',
     summary: 'build, check, compare and serve the robustness leaderboard',
     load: () => import('./commands/leaderboard.ts'),

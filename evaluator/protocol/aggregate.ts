@@ -2,6 +2,7 @@ import type { AttackEntry } from '../../manifests/schema/battery.ts'
 import type { AttackResult, ExampleRow, Share } from '../../manifests/schema/result.ts'
 import { isBounded } from '../attacks/table.ts'
 import { wilson } from '../statistics/wilson.ts'
+import { END } from './books.ts'
 import type { Protocol } from './plan.ts'
 import type { UnitResult } from './unit.ts'
 
@@ -63,46 +64,49 @@ export function tally(protocol: Protocol, blocks: readonly BlockResults[]): Tall
   return { examples, columns, attacks: attackResults(columns, examples, worstCase) }
 }
 
+/** Where an attack is scored: at its end, or at iterations that its battery names. */
+const checkpointsOf = (entry: AttackEntry): number[] =>
+  entry.kind === 'pgd' && entry.score === 'final' ? [entry.iterations].flat().sort((a, b) => a - b) : [END]
+
+const columnName = (entry: AttackEntry, checkpoint: number): string =>
+  entry.kind === 'pgd' && Array.isArray(entry.iterations) && entry.score === 'final'
+    ? `${entry.name}-${checkpoint}`
+    : entry.name
+
 /** An attack's columns: one for each checkpoint, with its restarts joined. */
 function columnsOf(entry: AttackEntry, blocks: readonly (readonly UnitResult[])[]): Column[] {
   const units = blocks.flat()
-  const several = entry.kind === 'pgd' && Array.isArray(entry.iterations)
-  const checkpoints = [
-    ...new Set(units.flatMap(({ outcomes }) => outcomes.map(({ checkpoint }) => checkpoint))),
-  ]
-  return checkpoints
-    .sort((a, b) => a - b)
-    .map((checkpoint) => {
-      const cells = new Map<number, Cell>()
-      let seconds = 0
-      for (const unit of units) {
-        const outcome = unit.outcomes.find((candidate) => candidate.checkpoint === checkpoint)
-        if (!outcome) continue
-        seconds += outcome.seconds
-        for (const [i, index] of unit.rows.entries()) {
-          const target = outcome.target[i]
-          const found: Cell = {
-            broken: outcome.broken[i] === '1',
-            distance: outcome.distance[i] ?? null,
-            onTarget: target == null ? null : outcome.prediction[i] === target,
-            forwards: outcome.forwards[i]!,
-            backwards: outcome.backwards[i]!,
-          }
-          cells.set(index, joined(cells.get(index), found))
+  return checkpointsOf(entry).map((checkpoint) => {
+    const cells = new Map<number, Cell>()
+    let seconds = 0
+    for (const unit of units) {
+      const outcome = unit.outcomes.find((candidate) => candidate.checkpoint === checkpoint)
+      if (!outcome) continue
+      seconds += outcome.seconds
+      for (const [i, index] of unit.rows.entries()) {
+        const target = outcome.target[i]
+        const found: Cell = {
+          broken: outcome.broken[i] === '1',
+          distance: outcome.distance[i] ?? null,
+          onTarget: target == null ? null : outcome.prediction[i] === target,
+          forwards: outcome.forwards[i]!,
+          backwards: outcome.backwards[i]!,
         }
+        cells.set(index, joined(cells.get(index), found))
       }
-      const total = (kind: 'forwards' | 'backwards') =>
-        [...cells.values()].reduce((sum, cell) => sum + cell[kind], 0)
-      return {
-        name: several ? `${entry.name}-${checkpoint}` : entry.name,
-        entry,
-        checkpoint,
-        cells,
-        seconds,
-        forwards: total('forwards'),
-        backwards: total('backwards'),
-      }
-    })
+    }
+    const total = (kind: 'forwards' | 'backwards') =>
+      [...cells.values()].reduce((sum, cell) => sum + cell[kind], 0)
+    return {
+      name: columnName(entry, checkpoint),
+      entry,
+      checkpoint,
+      cells,
+      seconds,
+      forwards: total('forwards'),
+      backwards: total('backwards'),
+    }
+  })
 }
 
 /** What two restarts did to the same example. */
