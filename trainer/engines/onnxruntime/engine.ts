@@ -1,0 +1,135 @@
+import { gradientName } from '../../../converters/onnx/gradient/differentiate.ts'
+import type { Graph } from '../../../converters/onnx/graph.ts'
+import type { Feeds, Provider } from '../../../converters/onnx/runtime/session.ts'
+import type { Tensor } from '../../../converters/onnx/tensor.ts'
+import type { TrainingForm } from '../../resnet/statistics.ts'
+import type {
+  AccumulateRequest,
+  Answer,
+  Engine,
+  GradientRequest,
+  OptimiserStep,
+  Values,
+  WeightSpec,
+} from '../engine.ts'
+import { dependencies, Program, type ProgramRequest } from './program.ts'
+import { WeightTable } from './weights.ts'
+
+export interface OnnxruntimeOptions {
+  readonly weights: readonly WeightSpec[]
+  /** What running statistics keep of themselves at each training pass. */
+  readonly statisticsMomentum: number
+  /** Default: cpu. */
+  readonly provider?: Provider
+}
+
+/** Differentiates graphs by the rules of `converters/onnx/gradient`, and runs the results in onnxruntime. */
+export class OnnxruntimeEngine implements Engine {
+  readonly backend: string
+  readonly #weights: WeightTable
+  readonly #momentum: number
+  readonly #provider: Provider
+  /** Programs of each graph, by what they compute and from which shapes. */
+  readonly #programs = new Map<Graph, Map<string, Promise<Program>>>()
+
+  constructor(options: OnnxruntimeOptions) {
+    const { weights, statisticsMomentum, provider = 'cpu' } = options
+    this.backend = provider === 'cpu' ? 'ort' : `ort-${provider}`
+    this.#weights = new WeightTable(weights)
+    this.#momentum = statisticsMomentum
+    this.#provider = provider
+  }
+
+  async forward({ graph }: TrainingForm, feeds: Feeds, outputs = outputsOf(graph)): Promise<Values> {
+    const program = await this.#program(graph, feeds, { outputs, withRespectTo: [] })
+    return await program.run(feeds)
+  }
+
+  async gradient({ graph }: TrainingForm, feeds: Feeds, request: GradientRequest): Promise<Answer> {
+    const { of, withRespectTo } = request
+    const program = await this.#program(graph, feeds, { outputs: outputsOf(graph), of, withRespectTo })
+    return sorted(await program.run(feeds), withRespectTo)
+  }
+
+  async accumulate(form: TrainingForm, feeds: Feeds, request: AccumulateRequest): Promise<Answer> {
+    const { graph, statistics } = form
+    const { of, weight, withRespectTo = [] } = request
+    const needed = dependencies(graph, of)
+    const trained = [...graph.initializers.keys()].filter(
+      (name) => this.#weights.isTrainable(name) && needed.has(name),
+    )
+    const program = await this.#program(graph, feeds, {
+      outputs: outputsOf(graph),
+      of,
+      withRespectTo: [...withRespectTo, ...trained],
+    })
+    const results = await program.run(feeds)
+    const examples = results[of]!.size
+    for (const name of trained)
+      this.#weights.accumulate(name, results[gradientName(name)]!.floats, weight / examples)
+    for (const [running, batch] of statistics) {
+      this.#weights.follow(running, results[batch]!.floats, this.#momentum)
+      delete results[batch]
+    }
+    for (const name of trained) delete results[gradientName(name)]
+    return sorted(results, withRespectTo)
+  }
+
+  async update(step: OptimiserStep): Promise<void> {
+    this.#weights.update(step)
+  }
+
+  async perturb(radius: number): Promise<void> {
+    this.#weights.perturb(radius)
+  }
+
+  async restore(): Promise<void> {
+    this.#weights.restore()
+  }
+
+  async state(): Promise<Map<string, Tensor>> {
+    return this.#weights.state()
+  }
+
+  async load(state: ReadonlyMap<string, Tensor>): Promise<void> {
+    this.#weights.load(state)
+  }
+
+  async weights(averaged = false): Promise<Map<string, Tensor>> {
+    return this.#weights.values(averaged)
+  }
+
+  dispose(): void {
+    for (const programs of this.#programs.values())
+      for (const program of programs.values()) program.then((built) => built.release()).catch(() => {})
+    this.#programs.clear()
+  }
+
+  #program(graph: Graph, feeds: Feeds, request: ProgramRequest): Promise<Program> {
+    const programs = this.#programs.get(graph) ?? new Map<string, Promise<Program>>()
+    this.#programs.set(graph, programs)
+    const shapes = Object.entries(feeds).map(([name, { dims }]) => `${name}[${dims}]`)
+    const key = JSON.stringify([shapes, request])
+    let program = programs.get(key)
+    if (!program) {
+      program = Program.build(graph, feeds, request, this.#weights, this.#provider)
+      programs.set(key, program)
+    }
+    return program
+  }
+}
+
+const outputsOf = (graph: Graph): string[] => graph.outputs.map(({ name }) => name)
+
+/** Tells outputs from gradients. */
+function sorted(results: Readonly<Record<string, Tensor>>, withRespectTo: readonly string[]): Answer {
+  const names = new Map(withRespectTo.map((name) => [gradientName(name), name]))
+  const outputs: Record<string, Tensor> = {}
+  const gradients: Record<string, Tensor> = {}
+  for (const [name, tensor] of Object.entries(results)) {
+    const of = names.get(name)
+    if (of === undefined) outputs[name] = tensor
+    else gradients[of] = tensor
+  }
+  return { outputs, gradients }
+}
