@@ -159,7 +159,8 @@ export class Tensor {
     if (!View)
       throw new ZooError('unsupported-model', `tensors of type ${this.dtype} cannot be read as numbers`)
     const width = TYPES[this.dtype].bits / 8
-    const bytes = this.bytes.byteOffset % width === 0 ? this.bytes : this.bytes.slice()
+    // Not `slice`: of a Buffer, that is a view.
+    const bytes = this.bytes.byteOffset % width === 0 ? this.bytes : new Uint8Array(this.bytes)
     const elements = new View(bytes.buffer, bytes.byteOffset, bytes.byteLength / width)
     if (this.file === undefined) this.#elements = elements
     return elements
