@@ -3,7 +3,7 @@ import { day } from '../format.ts'
 import { html } from './html.ts'
 import { page } from './layout.ts'
 import { boardTable } from './table.ts'
-import { imagesText, models, threatText, trackTitle } from './words.ts'
+import { finding, imagesText, models, trackTitle } from './words.ts'
 
 /** So many models of each track stand on the front page. */
 const EXCERPT = 5
@@ -25,14 +25,14 @@ export function homePage(board: Board, tracks: readonly Track[], root: string, f
 ${tracks.map(
   (track) => html`<section class="card" aria-labelledby="${track.id}">
 <h2 id="${track.id}"><a href="${folder}${track.id}/index.html">${trackTitle(track)}</a></h2>
-<p class="small soft">${models(track.entries.length)}, ${imagesText(track)} images, ${threatText(track)}</p>
+<p class="small soft">${finding(track) ?? `${models(track.entries.length)}, ${imagesText(track)} images`}</p>
 ${boardTable(track.entries.slice(0, EXCERPT), {
   root,
   folder: `${folder}${track.id}/`,
   caption:
     track.entries.length > EXCERPT
       ? `The best ${EXCERPT} of ${track.entries.length}`
-      : 'All models of this track',
+      : models(track.entries.length),
   sortable: false,
 })}
 </section>

@@ -36,8 +36,7 @@ ${attacks(entry, track)}
 ${charts(entry)}
 ${pictures(entry)}
 <h2 id="use">Use it, reproduce it</h2>
-<p class="small soft">Get the model, verified to the byte:</p>
-${command(`zoo pull ${model.name}@sha256:${model.sha256}`)}
+${model.version !== undefined && html`<p class="small soft">Get the model, verified to the byte:</p>${command(`zoo pull ${model.name}`)}`}
 <p class="small soft">Evaluate it again; the same versions of the software on the same kind of processor give the same outcomes, image by image:</p>
 ${command(entry.command)}
 <h2 id="card">Card</h2>

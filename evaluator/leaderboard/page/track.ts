@@ -6,12 +6,13 @@ import { trackCharts } from './charts/track.ts'
 import { type Html, html, link } from './html.ts'
 import { page } from './layout.ts'
 import { boardTable, inWords } from './table.ts'
-import { aggregationText, batteryText, imagesText, models, threatText, trackTitle } from './words.ts'
+import { aggregationText, batteryText, finding, imagesText, models, threatText, trackTitle } from './words.ts'
 
 /** The page of one track. It lies in `vN/TRACK/`. */
 export function trackPage(track: Track, siblings: readonly Track[]): string {
   const { dataset, entries, version, date } = track
   const root = '../../'
+  const summary = finding(track)
   return page({
     title: `${trackTitle(track)} – robustness leaderboard`,
     description: `Adversarial robustness of ${models(entries.length)} on ${dataset.name}: ${inWords(track)}.`,
@@ -24,6 +25,7 @@ export function trackPage(track: Track, siblings: readonly Track[]): string {
     body: html`
 <h1>${dataset.name} under attack, ${threatText(track)}</h1>
 <p>Clean and robust accuracy of ${models(entries.length)}, each attacked white-box as the very ONNX file that is named by its digest. ${aggregationText(track)}</p>
+${summary && html`<p class="finding">${summary}</p>`}
 <dl class="facts">
 ${fact('Battery', batteryText(track))}
 ${fact('Images', imagesText(track))}
@@ -33,7 +35,7 @@ ${fact('Last evaluation', day(date))}
 ${fact('Data', html`<a href="track.json">track.json</a>`)}
 </dl>
 <h2 id="models">Models</h2>
-<p class="small soft">A rank such as 1–3 is a band: by paired tests on the same images, the data cannot tell which of these places is the model’s.</p>
+<p class="small soft">A rank such as 1–3 is a band: paired tests cannot tell which of these places is the model’s.</p>
 ${controls(track)}
 ${boardTable(entries, { root, folder: '', caption: caption(track), sortable: true })}
 ${charts(track, siblings)}

@@ -55,4 +55,18 @@ export function imagesText(track: Track): string {
   return low === high ? String(low) : `${low} – ${high}`
 }
 
+/** What the track's numbers support, in a sentence; nothing where there is nothing to compare. */
+export function finding({ entries }: Track): string | null {
+  if (entries.length < 2) return null
+  const leaders = entries.filter(({ rank }) => rank.best === 1)
+  const [first] = leaders
+  if (!first || leaders.length === entries.length)
+    return 'The data cannot tell these models apart: by paired tests on the same images, any of them may be the most robust.'
+  if (leaders.length === 1)
+    return `${first.model.name} is the most robust here, ${percent(first.robust.accuracy)} (${intervalText(first.robust.interval)}), set apart from every other model by paired tests on the same images.`
+  const names = leaders.slice(0, 3).map(({ model }) => model.name)
+  const more = leaders.length > 3 ? ` and ${leaders.length - 3} more` : ''
+  return `${names.join(', ')}${more} share the first place, from ${percent(first.robust.accuracy)} down: the data cannot tell them apart.`
+}
+
 export const models = (count: number): string => (count === 1 ? '1 model' : `${count} models`)

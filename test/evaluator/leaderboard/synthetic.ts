@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { ModelCard } from '../../../evaluator/leaderboard/tracks.ts'
+import { modelManifestSchema } from '../../../manifests/schema/model.ts'
 import type { Result } from '../../../manifests/schema/result.ts'
 
 /**
@@ -122,3 +124,76 @@ function around(p: number, n: number): [number, number] {
   const half = (z / (1 + (z * z) / n)) * Math.sqrt((p * (1 - p)) / n + (z * z) / (4 * n * n))
   return [Math.max(0, centre - half), Math.min(1, centre + half)]
 }
+
+const MODELS = [
+  ['resnet56-standard', 0.94, 0.02, 'batch', 56, 0.34],
+  ['resnet56-advbn', 0.83, 0.51, 'mixture', 56, 0.34],
+  ['resnet56-trades', 0.79, 0.52, 'batch', 56, 0.34],
+  ['resnet56-groupnorm', 0.8, 0.5, 'group', 56, 0.34],
+  ['resnet152-advbn', 0.85, 0.545, 'mixture', 152, 0.98],
+  ['resnet638-advbn', 0.86, 0.57, 'mixture', 638, 3.2],
+] as const
+
+/** An invented board with every kind of track and chart: two batteries, three radii, cards, flags, a bare file. */
+export function inventBoard(folder: string): { dirs: string[]; models: Map<string, ModelCard> } {
+  const dirs: string[] = []
+  const add = (invented: Invented) => {
+    dirs.push(inventLedger(join(folder, String(dirs.length)), invented))
+  }
+  const flags = [{ name: 'zero-gradients', reason: '3 of 1000 images had a zero gradient at their start' }]
+  const ladder = [10, 30, 100, 500, 2000].map((steps) => [`pgd-${steps}`, steps] as const)
+  const common = { dataset: 'cifar10', images: 1000 }
+  for (const [name, clean, robust] of MODELS) {
+    const bad = name === 'resnet56-standard'
+    for (const levels of [2, 4, 8])
+      add({
+        ...common,
+        name,
+        clean,
+        robust: robust + (clean - robust) * (1 - levels / 8) * 0.7,
+        eps: levels / 255,
+        battery: 'autoattack',
+        flags: bad ? flags : [],
+        attacks: [['apgd-ce', 100], ['apgd-t', 100], ['fab-t', 100], ['square']],
+      })
+    add({
+      ...common,
+      name,
+      clean,
+      robust,
+      eps: 16 / 255,
+      battery: 'xie2020',
+      targeted: true,
+      aggregation: 'each',
+      attacks: ladder,
+    })
+  }
+  add({
+    ...common,
+    name: 'no-card',
+    clean: 0.7,
+    robust: 0.3,
+    battery: 'autoattack',
+    attacks: [['apgd-ce', 100]],
+  })
+  return { dirs, models: new Map(MODELS.map((row) => [sha256(row[0]), inventCard(row)])) }
+}
+
+const inventCard = ([name, , , normalisation, depth, parameters]: (typeof MODELS)[number]): ModelCard => ({
+  manifest: modelManifestSchema.parse({
+    schemaVersion: 1,
+    name,
+    version: '1',
+    description: 'An invented model: it exists only to test this page.',
+    files: [{ path: 'model.onnx', size: 1, sha256: sha256(name) }],
+    architecture: `resnet${depth}`,
+    depth,
+    parameters: parameters * 1e6,
+    input: {},
+    classes: ['a', 'b'],
+    dataset: 'cifar10',
+    normalisation,
+    licence: 'Apache-2.0',
+    authors: ['Nobody'],
+  }),
+})

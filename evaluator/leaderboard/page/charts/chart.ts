@@ -13,8 +13,8 @@ export interface Chart {
   readonly rows: readonly (readonly Content[])[]
 }
 
-const WIDTH = 500
-const HEIGHT = 340
+const WIDTH = 470
+const HEIGHT = 330
 
 /** Draws at build time, into a document of its own; colours are the page's custom properties, so both themes hold. */
 export function draw(label: string, options: Plot.PlotOptions): Html {
@@ -22,15 +22,17 @@ export function draw(label: string, options: Plot.PlotOptions): Html {
   const svg = Plot.plot({
     width: WIDTH,
     height: HEIGHT,
-    marginLeft: 44,
-    marginBottom: 42,
-    marginTop: 26,
-    marginRight: 20,
+    marginLeft: 48,
+    marginBottom: 46,
+    marginTop: 30,
+    marginRight: 22,
     className: 'plot',
-    style: { fontSize: '13px', background: 'none' },
+    style: { fontSize: '14px', background: 'none' },
     ...options,
     document,
   })
+  // An image is one thing to a screen reader: labels inside it are noise, and not allowed.
+  for (const group of svg.querySelectorAll('[aria-label]')) group.removeAttribute('aria-label')
   svg.setAttribute('role', 'img')
   svg.setAttribute('aria-label', label)
   return raw(String(svg.outerHTML))

@@ -22,6 +22,8 @@ export interface LineOptions {
   readonly scale: 'linear' | 'log' | 'sqrt'
   /** Where only certain values make sense as ticks. */
   readonly ticks?: readonly number[]
+  /** False where the points are models of their own, not one model in several states. */
+  readonly joined?: boolean
 }
 
 /** More lines than this nobody can tell apart: the rest is drawn grey, and all are in the table. */
@@ -47,7 +49,7 @@ export function lineChart(series: readonly Series[], options: LineOptions): Char
       })),
     }))
     .reverse()
-  const { scale, ticks } = options
+  const { scale, ticks, joined = true } = options
   return {
     title: options.title,
     text: options.text,
@@ -66,7 +68,13 @@ export function lineChart(series: readonly Series[], options: LineOptions): Char
           points.filter(({ low }) => low !== undefined),
           { x: 'x', y1: 'low', y2: 'high', stroke: colour, strokeOpacity: 0.45, strokeWidth: 2 },
         ),
-        Plot.line(points, { x: 'x', y: 'y', stroke: colour, strokeWidth: 2, strokeDasharray: dash }),
+        Plot.line(joined ? points : [], {
+          x: 'x',
+          y: 'y',
+          stroke: colour,
+          strokeWidth: 2,
+          strokeDasharray: dash,
+        }),
         Plot.dot(points, { x: 'x', y: 'y', fill: colour, symbol, r: points.length > 40 ? 0 : 4 }),
       ]),
     }),

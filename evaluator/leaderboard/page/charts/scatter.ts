@@ -50,6 +50,7 @@ export function scatterChart(entries: readonly Entry[]): Chart | undefined {
             dx,
             dy,
             textAnchor: anchor,
+            fontSize: 12.5,
             fill: 'var(--ink)',
             stroke: 'var(--paper)',
             strokeWidth: 4,
@@ -77,7 +78,7 @@ interface Point {
 }
 
 /** The drawing area, and how large a name is: enough to tell which names would cover something. */
-const AREA = { width: 436, height: 272, letter: 7.2, line: 16 }
+const AREA = { width: 400, height: 254, letter: 6.9, line: 15 }
 
 /** Names that fit beside their dots, best models first; a name that would cover something is left to the table. */
 function placed(

@@ -122,7 +122,7 @@ function against(
     name: kind === 'robust' ? 'Robust' : 'Clean',
     points: known.map((entry) => ({ x: value(entry)!, ...entry[kind] })).sort((a, b) => a.x - b.x),
   }))
-  const chart = lineChart(series, { ...options, ticks })
+  const chart = lineChart(series, { ...options, ticks, joined: ticks.length === known.length })
   const rows = [...known]
     .sort((a, b) => value(a)! - value(b)!)
     .map((entry) => [
