@@ -58,9 +58,22 @@ function roleOf(name: string): WeightSpec['role'] {
   }
 }
 
-/** Builds a loss on a branch's graph, in both forms. */
-export function objectiveOf(network: Network, branch: Branch, loss: (graph: Graph) => Graph): Objective {
+type Loss = (graph: Graph) => Graph
+
+/** What was built, by the graph and the loss: engines prepare a graph once, and know it by its identity. */
+const built = new WeakMap<Graph, Map<Loss, Objective>>()
+
+/** A loss on a branch's graph, in both forms; the same for the same branch and loss. */
+export function objectiveOf(network: Network, branch: Branch, loss: Loss): Objective {
   const graph = network.graph(branch)
+  const objectives = built.get(graph) ?? new Map<Loss, Objective>()
+  built.set(graph, objectives)
+  const objective = objectives.get(loss) ?? objectiveOn(graph, loss)
+  objectives.set(loss, objective)
+  return objective
+}
+
+function objectiveOn(graph: Graph, loss: Loss): Objective {
   const batch = batchStatistics(graph)
   return {
     inference: runningStatistics(loss(graph)),

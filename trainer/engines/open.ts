@@ -1,4 +1,3 @@
-import { ZooError } from '../../manifests/error.ts'
 import type { Engine, WeightSpec } from './engine.ts'
 
 /** `ort` is the engine on onnxruntime; the others are backends of the engine on tfjs. `auto` is the best that works here. */
@@ -13,10 +12,10 @@ export interface EngineOptions {
 
 /** @throws ZooError `backend-unavailable` */
 export async function openEngine(backend: Backend, options: EngineOptions): Promise<Engine> {
-  if (backend === 'ort')
-    throw new ZooError('backend-unavailable', 'training on onnxruntime is not part of this version', {
-      hint: 'use --backend auto',
-    })
+  if (backend === 'ort') {
+    const { OnnxruntimeEngine } = await import('./onnxruntime/engine.ts')
+    return new OnnxruntimeEngine(options)
+  }
   const { useBackend } = await import('./tfjs/backend.ts')
   const { TfjsEngine } = await import('./tfjs/engine.ts')
   const chosen = backend === 'auto' ? 'wasm' : backend
