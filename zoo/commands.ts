@@ -24,4 +24,14 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'Get data sets, verified, from their official source or a mirror',
     load: () => import('./commands/data.ts'),
   },
+  {
+    name: 'pull',
+    summary: 'Get a model, verified to the byte, and print where it is',
+    load: () => import('./commands/pull.ts'),
+  },
+  {
+    name: 'push',
+    summary: "Publish a model: into the zoo's local registry, or to an endpoint",
+    load: () => import('./commands/push.ts'),
+  },
 ]

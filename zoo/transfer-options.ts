@@ -18,5 +18,11 @@ export const transferOptions = (command: Command): Command =>
     .option('--offline', 'use only what is on this machine (ZOO_OFFLINE)')
     .option('--mirror <place>', 'a URL or folder to try first; may be repeated (ZOO_MIRRORS)', collect)
 
+export const endpointOption = (command: Command): Command =>
+  command.option(
+    '--endpoint <registry>',
+    'HOST/PREFIX of a registry, or a folder with an OCI layout (ZOO_ENDPOINT)',
+  )
+
 export const clientFor = (options: TransferOptions, io: Io): Client =>
   openClient({ settings: readSettings(options), progress: io.progress, note: (line) => io.note(line) })

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { inputSchema } from './input.ts'
+import { sourceSchema } from './source.ts'
 
 export const sha256Schema = z.string().regex(/^[0-9a-f]{64}$/, 'a sha256 is 64 lower-case hexadecimal digits')
 export const nameSchema = z
@@ -19,6 +20,21 @@ export const threatSchema = z.strictObject({
   targeted: z.boolean().default(false),
 })
 
+const accuracySchema = z.strictObject({
+  accuracy: z.number().min(0).max(1),
+  /** Low and high at 95 %. */
+  interval: z.tuple([z.number().min(0).max(1), z.number().min(0).max(1)]),
+})
+
+/** An evaluation that the model's authors publish with it. The leaderboard makes its own. */
+const resultSchema = z.strictObject({
+  battery: z.strictObject({ id: nameSchema, version: z.string().min(1) }),
+  threat: threatSchema,
+  dataset: z.strictObject({ name: z.string().min(1), sha256: sha256Schema, examples: z.int().positive() }),
+  clean: accuracySchema,
+  robust: accuracySchema,
+})
+
 export const modelManifestSchema = z.strictObject({
   schemaVersion: z.literal(1),
   name: nameSchema,
@@ -28,8 +44,11 @@ export const modelManifestSchema = z.strictObject({
   files: z.array(fileSchema).min(1),
   architecture: z.string().min(1),
   parameters: z.int().positive(),
+  /** Weight layers on the longest path. */
+  depth: z.int().positive().optional(),
   /** Multiply-adds of one forward pass over one image, times two. */
   flops: z.number().positive().optional(),
+  opset: z.int().positive().optional(),
   input: inputSchema,
   output: z.enum(['auto', 'logits', 'log-probabilities', 'probabilities']).default('auto'),
   classes: z.array(z.string()).min(2),
@@ -40,10 +59,14 @@ export const modelManifestSchema = z.strictObject({
   threat: threatSchema.optional(),
   recipe: z.strictObject({ name: nameSchema, sha256: sha256Schema }).optional(),
   trainingData: z.string().optional(),
+  /** The share of clean images among those it was trained on; 0 is adversarial images alone. */
+  cleanRatio: z.number().min(0).max(1).optional(),
   licence: z.string().min(1),
   authors: z.array(z.string()).default([]),
   paper: z.string().optional(),
-  sources: z.array(z.string()).default([]),
+  /** Folders or repositories that hold the files under their paths, tried in order. */
+  sources: z.array(sourceSchema).default([]),
+  results: z.array(resultSchema).default([]),
 })
 
 export type ModelManifest = z.infer<typeof modelManifestSchema>

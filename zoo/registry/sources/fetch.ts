@@ -8,7 +8,9 @@ import { asZooError, type ErrorCode, ZooError } from '../../../manifests/error.t
 import type { DataFile } from '../../../manifests/schema/dataset.ts'
 import type { Client } from '../client.ts'
 import { download } from '../download/download.ts'
-import { adoptBlob, checkFile, soundBlob } from '../store/blobs.ts'
+import { adoptBlob, checkFile, type Digest, hasBlob, soundBlob } from '../store/blobs.ts'
+import { hashFile } from '../store/hash.ts'
+import { checkSpace } from '../store/space.ts'
 import { gunzipFile } from '../unpack/gzip.ts'
 import { unpackTar } from '../unpack/tar.ts'
 import { huggingFaceHeaders, huggingFaceUrl } from './huggingface.ts'
@@ -17,7 +19,10 @@ import { Scratch } from './scratch.ts'
 import { parseSource } from './source.ts'
 
 /** A file to have: what it must be, and where it may come from, in order. */
-export type Wanted = DataFile
+export interface Wanted extends Digest {
+  readonly path: string
+  readonly sources: DataFile['sources']
+}
 
 /**
  * Gets every file into the cache's content-addressed store, several at once, each from the first mirror or source that
@@ -35,12 +40,52 @@ export async function fetchFiles(client: Client, files: readonly Wanted[], stage
     done += bytes
     client.progress({ stage, done, total, unit: 'bytes' })
   }
+  const here = await Promise.all(files.map((file) => hasBlob(cache, file)))
+  await checkSpace(
+    cache,
+    files.reduce((sum, { size }, i) => sum + (here[i] ? 0 : size), 0),
+  )
   const scratch = await Scratch.open(cache)
   const limit = pLimit({ concurrency, rejectOnClear: true })
   try {
     return await limit.map(files, (file) => fetchFile(client, file, scratch, advance))
   } finally {
     limit.clearQueue()
+    await scratch.close()
+  }
+}
+
+/**
+ * Gets a single file into the store, whatever it is unless a digest says what it must be.
+ *
+ * @throws ZooError like `fetchFiles`
+ */
+export async function fetchOne(
+  client: Client,
+  source: string,
+  sha256: string | undefined,
+): Promise<{ path: string; sha256: string; size: number }> {
+  const { cache } = client.settings
+  const scratch = await Scratch.open(cache)
+  const place = parseSource(source)
+  try {
+    let done = 0
+    const onBytes = (bytes: number): void => {
+      done += bytes
+      client.progress({ stage: `pull ${source.replace(/^.*\//, '')}`, done, unit: 'bytes' })
+    }
+    const path =
+      place.kind === 'https'
+        ? await download(client, { url: place.url, sha256, onBytes })
+        : await located(client, source, { path: source, size: 0 }, scratch)
+    const found = await hashFile(path)
+    if (sha256 !== undefined && found.sha256 !== sha256)
+      throw new ZooError('integrity', `${source} has sha256 ${found.sha256} instead of ${sha256}`)
+    if (path.startsWith(join(cache, 'blobs'))) return { path, ...found }
+    const copy = scratch.path()
+    await copyFile(path, copy, REFLINK)
+    return { path: await adoptBlob(cache, copy, found.sha256), ...found }
+  } finally {
     await scratch.close()
   }
 }
@@ -115,7 +160,12 @@ async function fromSource(
 const REFLINK = constants.COPYFILE_FICLONE
 
 /** Where a source's content lies on this machine, still unchecked, after fetching and unpacking what it takes. */
-async function located(client: Client, text: string, file: Wanted, scratch: Scratch): Promise<string> {
+async function located(
+  client: Client,
+  text: string,
+  file: Pick<Wanted, 'path' | 'size'>,
+  scratch: Scratch,
+): Promise<string> {
   const source = parseSource(text)
   switch (source.kind) {
     case 'file':

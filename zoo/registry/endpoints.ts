@@ -1,0 +1,53 @@
+import { existsSync } from 'node:fs'
+import { isAbsolute, join } from 'node:path'
+import { ZooError } from '../../manifests/error.ts'
+import { packageRoot } from '../../manifests/package.ts'
+import type { Client } from './client.ts'
+import type { Descriptor } from './oci/descriptor.ts'
+import { LayoutRegistry } from './oci/layout.ts'
+import type { Registry } from './oci/registry.ts'
+import { printReference, type Reference } from './reference.ts'
+
+/** The models that ship with the package: an OCI image layout, read only. */
+export const EMBEDDED = join(packageRoot, 'manifests', 'models', 'oci')
+
+/** An endpoint is a folder with an OCI layout (`./folder`, `/folder`), or the host and prefix of a registry. */
+export function openRegistry(_client: Client, endpoint: string): Registry {
+  if (isAbsolute(endpoint) || endpoint.startsWith('.') || existsSync(join(endpoint, 'oci-layout')))
+    return new LayoutRegistry(endpoint)
+  throw new ZooError('usage', `${endpoint} is not a registry`)
+}
+
+/** Where names are looked up, in order: the user's own registry, the models that ship with the zoo, the endpoint. */
+export function registries(client: Client): Registry[] {
+  const { registry, endpoint } = client.settings
+  return [
+    new LayoutRegistry(registry),
+    new LayoutRegistry(EMBEDDED),
+    ...(endpoint === undefined ? [] : [openRegistry(client, endpoint)]),
+  ]
+}
+
+/**
+ * The first registry that has what the reference asks for.
+ *
+ * @throws ZooError `not-found` naming the models that there are
+ */
+export async function find(
+  places: readonly Registry[],
+  reference: Reference,
+): Promise<{ registry: Registry; descriptor: Descriptor }> {
+  for (const registry of places) {
+    const descriptor = await registry.resolve(reference)
+    if (descriptor !== undefined) return { registry, descriptor }
+  }
+  const known = (await Promise.all(places.map((place) => place.list().catch(() => [])))).flat()
+  const same = known.find(({ name }) => name === reference.name)
+  throw new ZooError('not-found', `no registry has ${printReference(reference)}`, {
+    hint: same
+      ? `there are ${same.tags.map((tag) => `${same.name}@${tag}`).join(', ')}`
+      : known.length > 0
+        ? `there are ${[...new Set(known.map(({ name }) => name))].join(', ')}`
+        : 'publish one with zoo push, or name a registry with --endpoint (ZOO_ENDPOINT)',
+  })
+}

@@ -1,0 +1,115 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import pLimit from 'p-limit'
+import type { ModelManifest } from '../../manifests/schema/model.ts'
+import type { Client } from './client.ts'
+import { find, registries } from './endpoints.ts'
+import { hexOf } from './oci/descriptor.ts'
+import { isDocument, MANIFEST_FILE, readCard, type Unpacked, unpackModel } from './oci/model-pack.ts'
+import type { Registry } from './oci/registry.ts'
+import { printReference, type Reference } from './reference.ts'
+import type { LinkMode } from './settings.ts'
+import { Scratch } from './sources/scratch.ts'
+import { adoptBlob, checkFile } from './store/blobs.ts'
+import { isWhole, materialise, type PlacedFile } from './store/materialise.ts'
+import { checkSpace } from './store/space.ts'
+import { unpackTar } from './unpack/tar.ts'
+
+export interface Pulled {
+  /** The folder with `manifest.json` and the files that it names. */
+  readonly folder: string
+  /** The .onnx file in it. */
+  readonly path: string
+  readonly manifest: ModelManifest
+  /** `sha256:...` of the artifact. */
+  readonly digest: string
+  /** sha256 of the model file. */
+  readonly sha256: string
+  /** Where it came from. */
+  readonly registry: string
+  /** Whether it was here already, whole. */
+  readonly cached: boolean
+}
+
+/**
+ * Gets a model by name into the cache, every byte checked against the digest that the reference leads to, and gives the
+ * folder where it lies. What is there and whole is not fetched again.
+ *
+ * @param places where to look: the user's own registry, the embedded one and the endpoint unless given
+ * @throws ZooError `not-found`, `integrity`, `network`, `disk` and the like
+ */
+export async function pullModel(
+  client: Client,
+  reference: Reference,
+  places: readonly Registry[] = registries(client),
+): Promise<Pulled> {
+  const { registry, descriptor } = await find(places, reference)
+  const { cache } = client.settings
+  const what = printReference(reference)
+  const artifact = unpackModel(await registry.manifest(reference.name, descriptor), what)
+  const card = await registry.blob(reference.name, artifact.card)
+  const manifest = readCard(await readFile(card), artifact, what)
+  const folder = join(cache, 'models', manifest.name, hexOf(descriptor.digest).slice(0, 16))
+  const { digest: cardDigest, size } = artifact.card
+  const cardFile = { path: MANIFEST_FILE, size, sha256: hexOf(cardDigest), from: card }
+  const cached = await isWhole(folder, [cardFile, ...manifest.files])
+  if (!cached) {
+    const scratch = await Scratch.open(cache)
+    try {
+      const files = await fetchFiles(client, registry, artifact, manifest, scratch)
+      await materialise(cache, folder, [cardFile, ...files], linkMode(client.settings.linkMode, artifact))
+    } finally {
+      await scratch.close()
+    }
+  }
+  const model = manifest.files[0]!
+  return {
+    ...{ folder, path: join(folder, model.path), manifest, digest: descriptor.digest },
+    ...{ sha256: model.sha256, registry: registry.place, cached },
+  }
+}
+
+/** Every file of the manifest, from its layer or out of the documents, checked. */
+async function fetchFiles(
+  client: Client,
+  registry: Registry,
+  { weights, documents }: Unpacked,
+  manifest: ModelManifest,
+  scratch: Scratch,
+): Promise<PlacedFile[]> {
+  const { cache, concurrency } = client.settings
+  const layers = [...weights.values(), ...(documents ? [documents] : [])]
+  const total = layers.reduce((sum, { size }) => sum + size, 0)
+  await checkSpace(cache, total)
+  let done = 0
+  const onBytes = (bytes: number): void => {
+    done += bytes
+    client.progress({ stage: `pull ${manifest.name}`, done, total, unit: 'bytes' })
+  }
+  const limit = pLimit({ concurrency, rejectOnClear: true })
+  try {
+    const paths = await limit.map(layers, (layer) => registry.blob(manifest.name, layer, onBytes))
+    const byDigest = new Map(layers.map(({ digest }, i) => [digest, paths[i]!]))
+    const unpacked = documents && (await unpackDocuments(byDigest.get(documents.digest)!, scratch))
+    const place = async (file: ModelManifest['files'][number], i: number): Promise<PlacedFile> => {
+      const isLayer = i === 0 || !isDocument(file.path)
+      if (isLayer) return { ...file, from: byDigest.get(`sha256:${file.sha256}`)! }
+      const path = join(unpacked ?? scratch.folder, file.path)
+      await checkFile(path, file, `${file.path} of ${manifest.name}`)
+      return { ...file, from: await adoptBlob(cache, path, file.sha256) }
+    }
+    return await Promise.all(manifest.files.map(place))
+  } finally {
+    limit.clearQueue()
+  }
+}
+
+async function unpackDocuments(archive: string, scratch: Scratch): Promise<string> {
+  const folder = scratch.path()
+  await unpackTar(archive, folder)
+  return folder
+}
+
+/** Tools refuse external data with several hard links, so a model that has some is copied. */
+const linkMode = (mode: LinkMode, { weights }: Unpacked): LinkMode =>
+  mode === 'auto' && weights.size > 1 ? 'reflink' : mode
