@@ -27,7 +27,7 @@ import { upgradedOpset, upgradeNodes } from './upgrade/upgrade.ts'
  * The model computes what it computed before. The argument stays as it was.
  *
  * @throws ZooError `invalid-model` where names or the order of computation contradict one another;
- *   `unsupported-model` for opsets below 7 and the few old forms that have no later equivalent
+ *   `unsupported-model` for opsets below 6 and the few old forms that have no later equivalent
  */
 export function normalise(model: Model): Model {
   const names = Names.of(model)

@@ -33,15 +33,16 @@ function withTransformation(node: Node, attributes: Attributes): Node {
 }
 
 /**
- * `tf_half_pixel_for_nn`, gone in 13, takes the pixel at (x + 0.5) / scale. Rounded down, that is what `half_pixel`,
- * (x + 0.5) / scale - 0.5, gives when rounded half up.
+ * `tf_half_pixel_for_nn`, gone in 13, takes the pixel nearest to u = (x + 0.5) / scale, where `half_pixel` takes that
+ * nearest to u - 0.5. Rounding u down is rounding u - 0.5 half up; rounding u half down is rounding u - 0.5 up.
  */
 function withoutTensorFlowNearest(node: Node, attributes: Attributes): Node {
   if (attributes.string('coordinate_transformation_mode', '') !== 'tf_half_pixel_for_nn') return node
-  const nearest = attributes.string('mode', 'nearest') === 'nearest'
-  if (!nearest || attributes.string('nearest_mode', 'round_prefer_floor') !== 'floor')
+  const same = { floor: 'round_prefer_ceil', round_prefer_floor: 'ceil' }
+  const rounding = attributes.string('nearest_mode', 'round_prefer_floor')
+  if (attributes.string('mode', 'nearest') !== 'nearest' || !(rounding in same))
     throw new ZooError('unsupported-model', `${describe(node)} has a coordinate mode that opset 13 took away`)
   return changed(node, {
-    with: { coordinate_transformation_mode: 'half_pixel', nearest_mode: 'round_prefer_ceil' },
+    with: { coordinate_transformation_mode: 'half_pixel', nearest_mode: same[rounding as keyof typeof same] },
   })
 }

@@ -1,22 +1,27 @@
 import { ZooError } from '../../../manifests/error.ts'
 import { outputType } from '../gradient/types.ts'
-import { Attributes, BUILT_OPSET, type Graph, type Node } from '../graph.ts'
+import { Attributes, BUILT_OPSET, describe, type Graph, type Node } from '../graph.ts'
 import { mapSubgraphs } from '../subgraphs.ts'
 import type { DataType } from '../tensor.ts'
 import { ATTRIBUTES_TO_INPUTS } from './attributes-to-inputs.ts'
+import { BROADCASTING } from './broadcasting.ts'
 import { NORMALISATION } from './normalisation.ts'
 import { ranksOf } from './ranks.ts'
 import { RESIZE } from './resize.ts'
 import { type Known, NodeRewriter } from './rewriter.ts'
 import { changed, type Step, step } from './step.ts'
 
-/** onnxruntime promises nothing below. */
-const OLDEST = 7
+/** The oldest that onnxruntime still runs; it promises 7. */
+const OLDEST = 6
 
 const STEPS: readonly Step[] = [
+  ...BROADCASTING,
   ...ATTRIBUTES_TO_INPUTS,
   ...RESIZE,
   ...NORMALISATION,
+  step('Scan', 9, (node) => {
+    throw new ZooError('unsupported-model', `${describe(node)} is a Scan over batches, of opset 8`)
+  }),
   step('Scatter', 11, (node) => changed(node, { opType: 'ScatterElements' })),
 ].sort((a, b) => a.before - b.before)
 
@@ -30,7 +35,7 @@ const stepsFor = (opType: string, opset: number): Step | undefined =>
  * out where it has its earlier form. Such graphs keep their opset.
  *
  * @param fresh gives names that no value of the model has
- * @throws ZooError `unsupported-model` for opsets below 7 and for the few forms that have no later equivalent
+ * @throws ZooError `unsupported-model` for opsets below 6 and for the few forms that have no later equivalent
  */
 export function upgradeNodes(graph: Graph, opset: number, fresh: (hint: string) => string): Node[] {
   if (opset < OLDEST)
