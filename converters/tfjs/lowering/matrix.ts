@@ -1,0 +1,37 @@
+import { broadcast, range, shown } from '../dims.ts'
+import { combine } from './elementwise.ts'
+import { type Lowering, unsupported } from './lowering.ts'
+import type { Computed, Value } from './value.ts'
+
+export interface MatrixOptions {
+  readonly transposeA?: boolean
+  readonly transposeB?: boolean
+  /** Added to every row. */
+  readonly bias?: Value | undefined
+}
+
+/** A product of matrices, or of stacks of them. With two axes each it is one Gemm, bias and all. */
+export function matMul(
+  l: Lowering,
+  a: Value,
+  b: Value,
+  { transposeA = false, transposeB = false, bias }: MatrixOptions = {},
+): Computed {
+  const left = transposeA ? swapped(a.dims) : a.dims
+  const right = transposeB ? swapped(b.dims) : b.dims
+  const stack = broadcast(left.slice(0, -2), right.slice(0, -2))
+  if (left.length < 2 || right.length < 2 || stack === undefined || left.at(-1) !== right.at(-2))
+    throw unsupported(`matrices ${shown(left)} and ${shown(right)} cannot be multiplied`)
+  const dims = [...stack, left.at(-2)!, right.at(-1)!]
+  if (left.length === 2 && right.length === 2 && (!bias || bias.dims.length < 3)) {
+    const inputs = [l.name(a), l.name(b), ...(bias ? [l.name(bias)] : [])]
+    const name = l.op('Gemm', inputs, { transA: transposeA ? 1 : 0, transB: transposeB ? 1 : 0 })
+    return l.computed(name, a.dtype, dims)
+  }
+  const factor = (x: Value, transposed: boolean): string =>
+    transposed ? l.arranged(x, swapped(range(x.dims.length))) : l.name(x)
+  const result = l.computed(l.op('MatMul', [factor(a, transposeA), factor(b, transposeB)]), a.dtype, dims)
+  return bias ? combine(l, 'Add', [result, bias]) : result
+}
+
+const swapped = <T>(items: readonly T[]): T[] => [...items.slice(0, -2), items.at(-1)!, items.at(-2)!]

@@ -1,0 +1,25 @@
+import type { Lowering } from './lowering.ts'
+import type { Computed, Value } from './value.ts'
+import { asImage, type Format, flat, ofImage, type Padding, slide } from './window.ts'
+
+export interface PoolingOptions {
+  /** One per spatial axis, as are the strides. */
+  readonly window: readonly number[]
+  readonly strides: readonly number[]
+  readonly padding: Padding
+  readonly format: Format
+}
+
+/** The largest or the average of every window. Padding counts neither as a maximum nor in an average. */
+export function pool(l: Lowering, kind: 'max' | 'average', x: Value, options: PoolingOptions): Computed {
+  const { window, strides, padding, format } = options
+  const image = asImage(l, x, format)
+  const windows = window.map((size, axis) => ({ size, stride: strides[axis]!, dilation: 1 }))
+  const { pads, lengths } = slide(image.spatial, windows, padding)
+  const name = l.op(kind === 'max' ? 'MaxPool' : 'AveragePool', [image.name], {
+    kernel_shape: window,
+    strides,
+    pads: flat(pads),
+  })
+  return ofImage(l, { ...image, name, spatial: lengths }, format)
+}
