@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander'
 import { asZooError, EXIT_CODES } from '../manifests/error.ts'
 import { packageVersion } from '../manifests/package.ts'
 import { COMMANDS } from './commands.ts'
+import { handleInterrupts } from './interrupt.ts'
 import { printFailure } from './output.ts'
 
 /** The command line. A command's module loads only when it is called, so `zoo --help` stays instant. */
@@ -34,11 +35,5 @@ function throwing(command: Command): Command {
     .showHelpAfterError('(zoo --help lists the commands, zoo COMMAND --help explains one)')
 }
 
-// Leaving through `exit` lets temporary files be removed; what was finished before stays, and the same command resumes.
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.once(signal, () => {
-    process.stderr.write('\nzoo: interrupted; the same command again resumes [interrupted]\n')
-    process.exit(EXIT_CODES.interrupted)
-  })
-
+handleInterrupts()
 process.exitCode = await main(process.argv.slice(2))
