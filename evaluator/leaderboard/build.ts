@@ -4,11 +4,14 @@ import { ZooError } from '../../manifests/error.ts'
 import { type Board, type Reported, type Track, trackSchema } from '../../manifests/schema/leaderboard.ts'
 import { parseAs } from '../../manifests/schema/parse.ts'
 import { badge } from './badge.ts'
+import { compare } from './compare.ts'
 import { type Evaluation, readEvaluation } from './evaluation.ts'
+import { readMeasured } from './measured.ts'
 import { homePage, versionsPage } from './page/home.ts'
 import { modelPageOf } from './page/model.ts'
 import { trackPage } from './page/track.ts'
 import { modelPage } from './page/words.ts'
+import { comparisonText } from './text.ts'
 import { type ModelCard, makeTracks } from './tracks.ts'
 import {
   clearUnfinished,
@@ -34,6 +37,8 @@ export interface BuiltBoard {
   readonly fresh: boolean
   /** The board's front page. */
   readonly index: string
+  /** What moved since the version before, as Markdown; absent for the first. */
+  readonly changes?: string
   readonly tracks: readonly { readonly document: Track; readonly path: string; readonly page: string }[]
 }
 
@@ -64,11 +69,13 @@ export async function buildLeaderboard(dirs: readonly string[], options: BuildOp
   if (fresh) await clearUnfinished(out, version)
   await drawVersion(join(out, versionFolder(version)), tracks)
   const board = fresh ? await publishTracks(out, version, tracks) : newest!
+  if (fresh && newest) await writeChanges(out, newest.version, version)
   await drawFront(out, fresh ? [...published, board] : published, tracks)
   return {
     version,
     fresh,
     index: join(out, 'index.html'),
+    ...(version > 1 && { changes: join(out, versionFolder(version), 'changes.md') }),
     tracks: tracks.map((document) => {
       const folder = join(out, versionFolder(version), document.id)
       return { document, path: join(folder, 'track.json'), page: join(folder, 'index.html') }
@@ -81,6 +88,14 @@ async function keepLedgers(evaluations: readonly Evaluation[], out: string): Pro
   for (const { sha256, files } of evaluations)
     for (const [name, bytes] of files)
       await writeFileAtomic(join(out, 'ledgers', sha256.slice(0, 16), name), bytes)
+}
+
+/** What moved since the version before, beside the new version's documents; also the text of a pull request. */
+async function writeChanges(out: string, before: number, after: number): Promise<void> {
+  const [old, now] = [before, after].map((version) => join(out, versionFolder(version)))
+  const comparison = compare(await readMeasured(old!), await readMeasured(now!))
+  const text = `# Version ${after}, compared with version ${before}\n\n${comparisonText(comparison)}\n`
+  await writeFileAtomic(join(now!, 'changes.md'), text)
 }
 
 async function drawVersion(folder: string, tracks: readonly Track[]): Promise<void> {

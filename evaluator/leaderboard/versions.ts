@@ -14,6 +14,7 @@ import { latest } from './tracks.ts'
  *     ledgers/DIGEST/               outcomes behind the numbers, shared by all versions
  *     badges/TRACK/MODEL.svg        the newest version's badges
  *     vN/board.json                 names every track document with its digest; written last
+ *     vN/changes.md                 what moved since the version before
  *     vN/TRACK/track.json           the numbers
  *     vN/TRACK/*.html               the pages made from them
  *

@@ -2,6 +2,8 @@ import type { Command } from 'commander'
 import { zooCommand } from '../output.ts'
 import { buildCommand } from './leaderboard/build.ts'
 import { compareCommand } from './leaderboard/compare.ts'
+import { planCommand } from './leaderboard/plan.ts'
+import { regenerateCommand } from './leaderboard/regenerate.ts'
 import { serveCommand } from './leaderboard/serve.ts'
 
 export function command(): Command {
@@ -12,5 +14,7 @@ export function command(): Command {
   ])
     .addCommand(buildCommand())
     .addCommand(compareCommand())
+    .addCommand(planCommand())
+    .addCommand(regenerateCommand())
     .addCommand(serveCommand())
 }

@@ -51,12 +51,12 @@ export function versionsPage(boards: readonly Board[]): string {
     body: html`
 <h1>All versions</h1>
 <p>A published version never changes. <code>zoo leaderboard compare</code> says what moved between two of them, and why.</p>
-<table class="plain"><thead><tr><th scope="col">Version</th><th scope="col">Last evaluation</th><th scope="col">Tracks</th></tr></thead>
+<table class="plain"><thead><tr><th scope="col">Version</th><th scope="col">Last evaluation</th><th scope="col">Tracks</th><th scope="col">What moved</th></tr></thead>
 <tbody>${[...boards]
       .reverse()
       .map(
         ({ version, date, tracks }) =>
-          html`<tr><th scope="row"><a href="v${version}/index.html">Version ${version}</a></th><td>${day(date)}</td><td>${tracks.map(({ id }) => html`<a href="v${version}/${id}/index.html">${id}</a> `)}</td></tr>`,
+          html`<tr><th scope="row"><a href="v${version}/index.html">Version ${version}</a></th><td>${day(date)}</td><td>${tracks.map(({ id }) => html`<a href="v${version}/${id}/index.html">${id}</a> `)}</td><td>${version > 1 ? html`<a href="v${version}/changes.md">since version ${version - 1}</a>` : '–'}</td></tr>`,
       )}</tbody></table>`,
   })
 }

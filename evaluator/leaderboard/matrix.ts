@@ -1,0 +1,61 @@
+import { createHash } from 'node:crypto'
+import type { Job } from './jobs.ts'
+
+/** A job matrix as GitHub Actions takes it: `strategy: { matrix: ${{ fromJSON(...) }} }`. */
+export interface Matrix {
+  readonly include: readonly MatrixRow[]
+}
+
+export interface MatrixRow {
+  /** Names the part, fit for an artifact's name. */
+  readonly part: string
+  /** The job's id: the ledger's folder in the store. */
+  readonly id: string
+  /** What `zoo eval` is called with. */
+  readonly arguments: readonly string[]
+}
+
+/** The parts of all jobs that aren't finished. A part is one shard of one evaluation. */
+export function matrixOf(jobs: readonly Job[], shards: number): Matrix {
+  return {
+    include: jobs
+      .filter(({ state }) => state !== 'finished')
+      .flatMap((job) =>
+        Array.from({ length: shards }, (_, i): MatrixRow => {
+          const name = createHash('sha256').update(job.id).digest('hex').slice(0, 12)
+          return {
+            part: `${name}-${i + 1}`,
+            id: job.id,
+            arguments: [...argumentsOf(job), ...(shards > 1 ? ['--shard', `${i + 1}/${shards}`] : [])],
+          }
+        }),
+      ),
+  }
+}
+
+/** `zoo eval` with everything that decides an outcome. */
+function argumentsOf({ candidate, track, seed }: Job): string[] {
+  const { input, outputKind, spec } = candidate
+  const flag = (name: string, value: unknown): string[] => (value === undefined ? [] : [name, String(value)])
+  return [
+    spec,
+    ...flag('--data', track.dataset),
+    ...flag('--battery', track.battery),
+    ...flag('--norm', track.norm),
+    ...flag('--eps', track.eps),
+    ...flag('--limit', track.images),
+    ...flag('--seed', seed),
+    ...flag('--output-kind', outputKind),
+    ...(input
+      ? [
+          ...flag('--range', input.range.join(',')),
+          ...flag('--channels', input.channels),
+          ...flag('--mean', input.mean?.join(',')),
+          ...flag('--std', input.std?.join(',')),
+          ...flag('--layout', input.layout),
+          ...flag('--size', input.size?.join('x')),
+          ...flag('--label-offset', input.labelOffset),
+        ]
+      : []),
+  ]
+}

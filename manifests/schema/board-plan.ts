@@ -1,0 +1,43 @@
+import { z } from 'zod'
+import { epsSchema, normSchema } from './battery.ts'
+import { inputSchema } from './input.ts'
+import { modelManifestSchema, nameSchema } from './model.ts'
+
+const plannedModelSchema = z.strictObject({
+  /** MODEL as commands take it: a zoo name, a path (from this file's folder), an https URL. */
+  model: z.string().min(1),
+  /** How the board calls a bare .onnx file; a zoo model is called by its name. */
+  name: nameSchema.optional(),
+  /** The data set whose tracks it joins; as the manifest says where absent. */
+  dataset: nameSchema.optional(),
+  /** What a bare file's manifest would say. */
+  input: inputSchema.optional(),
+  output: modelManifestSchema.shape.output.unwrap().optional(),
+})
+
+const plannedTrackSchema = z.strictObject({
+  dataset: nameSchema,
+  /** A battery of the zoo, or the path of a .json file (from this file's folder). */
+  battery: z.string().min(1),
+  norm: normSchema,
+  eps: epsSchema,
+  /** The published subset: the data set's first so many images. */
+  images: z.int().positive(),
+  /**
+   * `fresh`: drawn at random whenever a model joins the track, and all its models are evaluated with it, so that
+   * nobody can train against the targets to come. A number: the same for good, and only new models are evaluated.
+   */
+  seed: z.union([z.int().nonnegative(), z.literal('fresh')]).default(0),
+})
+
+/** What the board evaluates: every model in every track of its data set. */
+export const boardPlanSchema = z.strictObject({
+  $schema: z.string().optional(),
+  schemaVersion: z.literal(1),
+  tracks: z.array(plannedTrackSchema).min(1),
+  models: z.array(plannedModelSchema).min(1),
+})
+
+export type BoardPlan = z.infer<typeof boardPlanSchema>
+export type PlannedTrack = BoardPlan['tracks'][number]
+export type PlannedModel = BoardPlan['models'][number]
