@@ -20,6 +20,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/leaderboard.ts'),
   },
   {
+    name: 'gradient',
+    summary: "write a model's loss and its gradient with respect to the image as ONNX",
+    load: () => import('./commands/gradient.ts'),
+  },
+  {
     name: 'data',
     summary: 'Get data sets, verified, from their official source or a mirror',
     load: () => import('./commands/data.ts'),

@@ -5,11 +5,13 @@ import { type Logits, type OutputKind, outputLogits } from './classifier/output-
 import { imageInput, scoresOutput } from './classifier/ports.ts'
 import { inFloat32 } from './classifier/precision.ts'
 import { prependPreprocessing } from './classifier/preprocessing.ts'
+import { foldBatchNorm } from './fold.ts'
 import { LOSSES } from './gradient/losses.ts'
 import type { ProbeOptions } from './gradient/probe.ts'
 import { type Resolved, resolve } from './gradient/resolve.ts'
 import type { Sizes } from './gradient/sizes.ts'
 import type { Graph, Model } from './graph.ts'
+import { normalise } from './normalise.ts'
 import { prune } from './prune.ts'
 import { claimName, reserveNames } from './rename.ts'
 import { dataTypeCode } from './tensor.ts'
@@ -55,7 +57,8 @@ const RESERVED = ['logits', 'loss', 'gradient', ...new Set(Object.values(LOSSES)
  * @throws ZooError `unsupported-model`, in one sentence, if this is no image classifier with one score per class
  */
 export async function prepareClassifier(model: Model, options: PrepareOptions = {}): Promise<Classifier> {
-  const whole = inFloat32(model.graph)
+  const normal = normalise(model)
+  const whole = inFloat32(normal.graph)
   const port = imageInput(whole, options.inputName)
   const scores = scoresOutput(whole, options.outputName)
   const { graph, image, shape } = prependPreprocessing(
@@ -63,7 +66,7 @@ export async function prepareClassifier(model: Model, options: PrepareOptions = 
     port,
     options.input,
   )
-  const resolved = await resolveBatch({ ...model, graph }, options)
+  const resolved = await resolveBatch({ ...normal, graph: foldBatchNorm(graph) }, options)
   const batch = resolved.facts.batch === null ? (batchOf(resolved.model, image) ?? null) : null
   const output = resolved.model.graph.outputs[0]!.name
   const classes = classesOf(resolved.facts.sizes(output), batch)

@@ -1,6 +1,6 @@
 import { ZooError } from '../../../manifests/error.ts'
 import { GraphBuilder } from '../builder.ts'
-import { Attributes, type Graph, type Model, type Node } from '../graph.ts'
+import { Attributes, type Dim, type Graph, type Model, type Node } from '../graph.ts'
 import { prune } from '../prune.ts'
 import type { Provider } from '../runtime/session.ts'
 import { type ActiveNode, type Activity, describeStop, findActive } from './active.ts'
@@ -57,8 +57,7 @@ export async function differentiate(model: Model, options: DifferentiateOptions)
   for (const [value, gradient] of gradients) {
     const name = gradientName(value)
     builder.op('Identity', [gradient], {}, { name, outputs: [name] })
-    const dims = facts.sizes(value).map((size) => (typeof size === 'number' ? size : null))
-    graph.outputs.push({ name, dtype: facts.dtype(value)!, dims })
+    graph.outputs.push({ name, dtype: facts.dtype(value)!, dims: dimsOf(value, graph, facts) })
   }
   return { ...model, graph: prune(graph) }
 }
@@ -162,6 +161,15 @@ class Walk {
           : 'the result does not depend on that value',
     })
   }
+}
+
+/** A value's shape as a graph's output declares it, with the batch axis by its own name. */
+function dimsOf(value: string, graph: Graph, facts: Facts): Dim[] {
+  const batch = graph.inputs.find((input) => input.name === facts.batch)?.dims?.[0] ?? null
+  return facts.sizes(value).map((size) => {
+    if (size === null || typeof size === 'number') return size
+    return size.perImage === 1 ? batch : null
+  })
 }
 
 /** The float type in which a node computes. */

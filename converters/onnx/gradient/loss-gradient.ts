@@ -14,6 +14,8 @@ export interface LossGradientOptions {
   readonly loss: Loss
   /** Fixes the batch size; without it the batch axis stays open where the model's is. */
   readonly batch?: number
+  /** Added to labels and targets: the model's class is the data set's label plus this. */
+  readonly labelOffset?: number
   readonly provider?: Provider
   readonly overrides?: readonly Override[]
   /** Where the model is run to learn its shapes; default: in this process. */
@@ -28,7 +30,7 @@ export interface LossGradientOptions {
  * @throws ZooError `unsupported-model` as `differentiate` does; `usage` if the classifier's own batch size is another
  */
 export async function lossGradient(classifier: Classifier, options: LossGradientOptions): Promise<Model> {
-  const { loss, batch, open, provider, overrides } = options
+  const { loss, batch, labelOffset = 0, open, provider, overrides } = options
   if (batch !== undefined && classifier.batch !== null && batch !== classifier.batch)
     throw new ZooError('usage', `the model takes batches of ${classifier.batch}, not of ${batch}`)
   const { graph } = classifier.model
@@ -39,7 +41,7 @@ export async function lossGradient(classifier: Classifier, options: LossGradient
     initializers: new Map(graph.initializers),
   }
   const symbol = graph.inputs.find((input) => input.name === classifier.image)!.dims![0]!
-  const value = appendLoss(extended, loss, 'logits', classifier.classes, symbol)
+  const value = appendLoss(extended, loss, { classes: classifier.classes, batch: symbol, labelOffset })
   extended.outputs = [...graph.outputs, { name: value, dtype: 'float32', dims: [symbol] }]
   const probing = { ...(batch !== undefined && { batch }), ...(open && { open }) }
   const { model, facts } = await resolve({ ...classifier.model, graph: extended }, probing)

@@ -31,9 +31,16 @@ export const LOSSES = {
 export type Loss = keyof typeof LOSSES
 export type LossInput = (typeof LOSSES)[Loss][number]
 
-/** Appends a loss and its inputs to a graph that computes logits [batch, classes]; the value `loss` is [batch]. */
-export function appendLoss(graph: Graph, loss: Loss, logits: string, classes: number, batch: Dim): string {
-  const builder = new LossBuilder(graph, logits, classes)
+export interface LossShape {
+  readonly classes: number
+  readonly batch: Dim
+  /** Added to labels and targets. */
+  readonly labelOffset: number
+}
+
+/** Appends a loss of the value `logits` [batch, classes], and its inputs; the value `loss` is [batch]. */
+export function appendLoss(graph: Graph, loss: Loss, shape: LossShape): string {
+  const { classes, batch } = shape
   const fewest = loss === 'targeted-dlr' ? 4 : loss === 'dlr' ? 3 : 2
   if (classes < fewest)
     throw new ZooError('usage', `the loss ${loss} needs at least ${fewest} classes, the model has ${classes}`)
@@ -43,7 +50,7 @@ export function appendLoss(graph: Graph, loss: Loss, logits: string, classes: nu
         ? { name, dtype: 'int64', dims: [batch] }
         : { name, dtype: 'float32', dims: [batch, classes] },
     )
-  return builder.build(loss)
+  return new LossBuilder(graph, shape).build(loss)
 }
 
 /** Below any logit, so that its exponential vanishes. */
@@ -53,13 +60,14 @@ const TINY = 1e-12
 
 class LossBuilder {
   readonly #b: GraphBuilder
-  readonly #logits: string
-  readonly #classes: number
+  readonly #logits = 'logits'
+  /** [1, classes]: the label of each class. */
+  readonly #labels: string
 
-  constructor(graph: Graph, logits: string, classes: number) {
+  constructor(graph: Graph, { classes, labelOffset }: LossShape) {
     this.#b = new GraphBuilder(graph)
-    this.#logits = logits
-    this.#classes = classes
+    const labels = Array.from({ length: classes }, (_, k) => k - labelOffset)
+    this.#labels = this.#b.constant('int64', [1, classes], labels)
   }
 
   build(loss: Loss): string {
@@ -131,9 +139,7 @@ class LossBuilder {
   /** [batch, classes], true at the label. */
   #isLabel(label: string): string {
     const b = this.#b
-    const classes = Array.from({ length: this.#classes }, (_, k) => k)
-    const column = b.op('Unsqueeze', [label, b.int64s([1])])
-    return b.op('Equal', [column, b.constant('int64', [1, classes.length], classes)])
+    return b.op('Equal', [b.op('Unsqueeze', [label, b.int64s([1])]), this.#labels])
   }
 
   #others(label: string): string {

@@ -1,0 +1,116 @@
+import type { Command } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
+import type { OutputKind } from '../../converters/onnx/classifier/output-kind.ts'
+import { prepareClassifier } from '../../converters/onnx/classifier.ts'
+import { readModel, writeModel } from '../../converters/onnx/file.ts'
+import { lossGradient } from '../../converters/onnx/gradient/loss-gradient.ts'
+import type { Loss } from '../../converters/onnx/gradient/losses.ts'
+import { type SelfTest, selfTest } from '../../converters/onnx/gradient/self-test.ts'
+import { openChildSession } from '../../converters/onnx/runtime/child.ts'
+import { ZooError } from '../../manifests/error.ts'
+import { type InputFlags, inputFrom, withInputOptions } from '../input-options.ts'
+import { io, zooCommand } from '../output.ts'
+
+interface Options extends InputFlags {
+  readonly json?: boolean
+  readonly out: string
+  readonly loss: Loss
+  readonly batch?: number
+  readonly outputKind: OutputKind | 'auto'
+  readonly input?: string
+  readonly output?: string
+  readonly selfTest?: boolean
+}
+
+export function command(): Command {
+  const gradient = zooCommand(
+    'gradient',
+    "Write a model's loss and its gradient with respect to the image as ONNX",
+    [
+      'zoo gradient model.onnx -o gradient.onnx --self-test',
+      'zoo gradient model.onnx -o gradient.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --loss dlr',
+    ],
+  )
+    .argument('<model>', 'an .onnx classifier')
+    .requiredOption('-o, --out <file>', 'the file to write')
+    .addOption(
+      new Option('--loss <loss>', 'what an attack increases').choices(['ce', 'dlr', 'margin']).default('ce'),
+    )
+    .option('--batch <n>', 'fix the batch size', positive)
+    .addOption(
+      new Option('--output-kind <kind>', "what the model's output is")
+        .choices(['auto', 'logits', 'log-probabilities', 'probabilities'])
+        .default('auto'),
+    )
+    .option('--input <name>', 'the image input, where there are several')
+    .option('--output <name>', 'the output with the class scores, where there are several')
+    .option('--self-test', 'compare the gradient with finite differences; exit code 3 if it disagrees')
+  return withInputOptions(gradient)
+    .addHelpText(
+      'after',
+      "\nThe graph takes `image` (or the model's own input, without a flag that describes images) and `label`,\n" +
+        'and gives `logits`, `loss` and `gradient`. It has standard operators only: any ONNX runtime can run it.',
+    )
+    .action(run)
+}
+
+async function run(path: string, options: Options): Promise<void> {
+  const out = io(options)
+  const input = inputFrom(options)
+  const classifier = await prepareClassifier(await readModel(path), {
+    outputKind: options.outputKind,
+    open: openChildSession,
+    ...(input && { input }),
+    ...(options.batch !== undefined && { batch: options.batch }),
+    ...(options.input !== undefined && { inputName: options.input }),
+    ...(options.output !== undefined && { outputName: options.output }),
+  })
+  const { image, shape, classes, batch, outputKind } = classifier
+  const model = await lossGradient(classifier, {
+    loss: options.loss,
+    open: openChildSession,
+    ...(input?.labelOffset && { labelOffset: input.labelOffset }),
+  })
+  const tested = options.selfTest
+    ? await selfTest(model, { image, shape, batch, classes, open: openChildSession })
+    : undefined
+  if (tested && !tested.passed)
+    throw new ZooError(
+      'check-failed',
+      `the gradient disagrees with finite differences: ${described(tested)}`,
+      {
+        hint: 'nothing was written; please report this model',
+      },
+    )
+  await writeModel(model, options.out)
+  const nodes = model.graph.nodes.length
+  out.answer(
+    {
+      path: options.out,
+      loss: options.loss,
+      input: { name: image, shape: [batch ?? 'batch', ...shape] },
+      classes,
+      outputKind,
+      nodes,
+      ...(tested && { selfTest: tested }),
+    },
+    () =>
+      [
+        `${options.out}: ${image} [${[batch ?? 'batch', ...shape].join(', ')}] and label -> logits, loss (${options.loss}), gradient`,
+        `${classes} classes, the model gives ${outputKind}; ${nodes} nodes`,
+        ...(tested ? [`self-test passed: ${described(tested)}`] : []),
+      ].join('\n'),
+  )
+}
+
+function described({ along, across, images }: SelfTest): string {
+  const percent = (value: number | null): string =>
+    value === null ? 'no slope' : `${(value * 100).toPrecision(2)} %`
+  return `relative error ${percent(along.relativeError)} along the gradient, ${percent(across.relativeError)} across it, over ${images} images`
+}
+
+function positive(text: string): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('give a positive whole number.')
+  return value
+}
