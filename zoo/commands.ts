@@ -39,4 +39,9 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: "Publish a model: into the zoo's local registry, or to an endpoint",
     load: () => import('./commands/push.ts'),
   },
+  {
+    name: 'convert',
+    summary: 'Turn a tfjs layers or graph model into ONNX and compare the two',
+    load: () => import('./commands/convert.ts'),
+  },
 ]

@@ -38,13 +38,13 @@ export function inputFrom(flags: InputFlags, manifest?: InputDescription): Input
   return parseAs(inputSchema, document, 'the description of the images')
 }
 
-function numbers(text: string): number[] {
+export function numbers(text: string): number[] {
   const values = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)))
   if (values.some(Number.isNaN)) throw new InvalidArgumentError('give numbers, separated by commas.')
   return values
 }
 
-function size(text: string): number[] {
+export function size(text: string): number[] {
   const match = /^(\d+)x(\d+)$/.exec(text)
   if (!match) throw new InvalidArgumentError('give height and width, such as 224x224.')
   return [Number(match[1]), Number(match[2])]

@@ -1,3 +1,4 @@
+import { foldBatchNorm } from '../onnx/fold.ts'
 import { type Model, modelOf } from '../onnx/graph.ts'
 import { convertGraph } from './graph/convert.ts'
 import type { InterfaceOptions, Lowered } from './interface.ts'
@@ -21,7 +22,7 @@ export interface Conversion {
 
 /**
  * Converts a tfjs layers model or graph model to ONNX. At the interface images stay NHWC unless asked otherwise;
- * inside they are NCHW. Every size but the batch is fixed.
+ * inside they are NCHW. Batch normalisation is folded into convolutions. Every size but the batch is fixed.
  *
  * @throws ZooError `unsupported-model` naming every layer or operator that cannot be converted, `invalid-model`, `usage`
  */
@@ -36,7 +37,7 @@ export function convertTfjs(source: TfjsModel, options: InterfaceOptions = {}): 
   const outputs = front.outputs.filter((output) => output !== undefined)
   const layout = options.layout ?? 'nhwc'
   const graph = finish(l, outputs, layout === 'nchw' ? 'channels-first' : 'as-is')
-  const model = modelOf(graph)
+  const model = modelOf(foldBatchNorm(graph))
   model.metadata.set('source_format', `tfjs ${source.format}`)
   for (const { path, sha256 } of source.files) model.metadata.set(`source_sha256:${path}`, sha256)
   const { inputs, loadable } = front

@@ -28,6 +28,13 @@ export interface ParityReport {
   readonly outputs: readonly OutputParity[]
 }
 
+export interface CompareOptions {
+  readonly samples: Samples
+  /** Largest difference that passes, relative to the largest magnitude of the output. */
+  readonly tolerance: number
+  readonly progress: Progress
+}
+
 /**
  * Runs the original and the converted model on the same inputs and measures how far their outputs lie apart.
  * tfjs and onnxruntime round differently (their convolutions sum in different orders), so outputs agree to some
@@ -37,9 +44,7 @@ export async function compare(
   reference: Reference,
   session: Session,
   conversion: Conversion,
-  samples: Samples,
-  tolerance: number,
-  progress: Progress,
+  { samples, tolerance, progress }: CompareOptions,
 ): Promise<ParityReport> {
   const { outputs, inputs, layout } = conversion
   const tallies = outputs.map(({ name }) => new Tally(name))

@@ -1,6 +1,8 @@
+import type { io } from '@tensorflow/tfjs'
 import { ZooError } from '../../manifests/error.ts'
 import { Tensor } from '../onnx/tensor.ts'
 import type { Conversion } from './convert.ts'
+import type { Loadable } from './layers/convert.ts'
 import type { TfjsModel } from './read.ts'
 
 /** `wasm` is fast but has kernels that are wrong in places; `cpu` is slow, plain JavaScript, and what counts. */
@@ -99,16 +101,21 @@ async function evaluated(
   return Object.fromEntries(entries)
 }
 
-function artifactsOf({ json, weights }: TfjsModel) {
+/** The files' contents as tfjs's own readers would hand them over. */
+function artifactsOf({ json, weights }: TfjsModel): io.ModelArtifacts {
   const { bytes } = weights
-  return {
+  const artifacts = {
     ...json,
     weightSpecs: json.weightsManifest.flatMap((group) => group.weights),
     weightData: bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength),
   }
+  return artifacts as io.ModelArtifacts
 }
 
-function loadedAs({ json }: TfjsModel, { topology, weightNames }: NonNullable<Conversion['loadable']>) {
+function loadedAs(
+  { json }: TfjsModel,
+  { topology, weightNames }: Loadable,
+): Pick<io.ModelArtifacts, 'modelTopology' | 'weightSpecs'> {
   const wanted = new Map([...weightNames].map(([name, inManifest]) => [inManifest, name]))
   const specs = json.weightsManifest.flatMap((group) => group.weights)
   return {
