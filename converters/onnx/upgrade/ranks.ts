@@ -18,22 +18,21 @@ const BROADCASTING = new Set('Add Div Mul Pow Sub Sum'.split(' '))
  * How many axes each value has, as far as the file's own declarations and the simplest operators tell. Good enough to
  * see that a softmax works along the last axis; whoever needs more runs the model, as `probe` does.
  */
-export function ranksOf(graph: Graph): (value: string) => number | undefined {
+export function ranksOf(
+  graph: Graph,
+  constants: ReadonlyMap<string, Tensor>,
+): (value: string) => number | undefined {
   const ranks = new Map<string, number | undefined>()
-  for (const [name, tensor] of graph.initializers) ranks.set(name, tensor.dims.length)
+  for (const [name, tensor] of constants) ranks.set(name, tensor.dims.length)
   for (const { name, dims } of [...graph.valueInfo.values(), ...graph.outputs, ...graph.inputs])
     if (dims) ranks.set(name, dims.length)
-  const constants = new Map<string, Tensor>(graph.initializers)
-  for (const node of graph.nodes) {
-    const value = node.opType === 'Constant' ? node.attributes.get('value') : undefined
-    if (value?.type === 'tensor') constants.set(node.outputs[0]!, value.value)
+  for (const node of graph.nodes)
     for (const output of node.outputs)
       if (!ranks.has(output))
         ranks.set(
           output,
           rankOf(node, (name) => ranks.get(name), constants),
         )
-  }
   return (value) => ranks.get(value)
 }
 
@@ -49,8 +48,6 @@ function rankOf(
     )
   if (SAME_RANK.has(node.opType)) return inputs[0]
   switch (node.opType) {
-    case 'Constant':
-      return constants.get(node.outputs[0]!)?.dims.length
     case 'Flatten':
     case 'Gemm':
       return 2

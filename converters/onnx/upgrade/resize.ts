@@ -24,11 +24,23 @@ function scalesToInput(node: Node, attributes: Attributes, rewriter: Rewriter): 
   return changed(node, { inputs: [node.inputs[0]!, scales], without: ['scales'] })
 }
 
-function withTransformation(node: Node, attributes: Attributes): Node {
+/** The standard of opset 10 left open which pixel is nearest: onnxruntime rounds down to enlarge and up to shrink. */
+function withTransformation(node: Node, attributes: Attributes, rewriter: Rewriter): Node {
+  const [x, scales] = node.inputs
+  const factors = rewriter.constant(scales!)?.numbers ?? []
+  const shrinks = factors.some((factor) => factor < 1)
   const nearest = attributes.string('mode', 'nearest') === 'nearest'
+  if (nearest && shrinks && factors.some((factor) => factor > 1))
+    throw new ZooError(
+      'unsupported-model',
+      `${describe(node)} of opset 10 shrinks one axis and enlarges another`,
+    )
   return changed(node, {
-    inputs: [node.inputs[0]!, '', node.inputs[1]!],
-    with: { coordinate_transformation_mode: 'asymmetric', ...(nearest && { nearest_mode: 'floor' }) },
+    inputs: [x!, '', scales!],
+    with: {
+      coordinate_transformation_mode: 'asymmetric',
+      ...(nearest && { nearest_mode: shrinks ? 'ceil' : 'floor' }),
+    },
   })
 }
 

@@ -13,12 +13,14 @@ export interface Rewriter {
   floats(values: readonly number[]): string
   /** Number of axes, where it can be told without running the model. */
   rank(value: string): number | undefined
+  constant(value: string): Tensor | undefined
 }
 
-/** What the rewriter needs to know of values: see `Types`. */
+/** What can be told of a graph's values without running it. */
 export interface Known {
   rank(value: string): number | undefined
   dtype(value: string): DataType | undefined
+  constant(value: string): Tensor | undefined
 }
 
 /** Constants are made as nodes, for function bodies have no initialisers; `normalise` turns them into initialisers. */
@@ -55,5 +57,9 @@ export class NodeRewriter implements Rewriter {
 
   rank(value: string): number | undefined {
     return this.#known.rank(value)
+  }
+
+  constant(value: string): Tensor | undefined {
+    return this.#known.constant(value)
   }
 }

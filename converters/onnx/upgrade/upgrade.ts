@@ -2,7 +2,7 @@ import { ZooError } from '../../../manifests/error.ts'
 import { outputType } from '../gradient/types.ts'
 import { Attributes, BUILT_OPSET, describe, type Graph, type Node } from '../graph.ts'
 import { mapSubgraphs } from '../subgraphs.ts'
-import type { DataType } from '../tensor.ts'
+import type { DataType, Tensor } from '../tensor.ts'
 import { ATTRIBUTES_TO_INPUTS } from './attributes-to-inputs.ts'
 import { BROADCASTING } from './broadcasting.ts'
 import { NORMALISATION } from './normalisation.ts'
@@ -46,7 +46,7 @@ export function upgradeNodes(graph: Graph, opset: number, fresh: (hint: string) 
         hint: "convert it with ONNX's version converter, or export it again",
       },
     )
-  return new Upgrade(opset, fresh).nodes(graph, { rank: () => undefined, dtype: () => undefined })
+  return new Upgrade(opset, fresh).nodes(graph, NOTHING)
 }
 
 /** What every graph has from here on. */
@@ -81,13 +81,16 @@ class Upgrade {
   }
 }
 
-/** Ranks and element types of a graph's values; those of the graph around it where it has none of that name. */
+const NOTHING: Known = { rank: () => undefined, dtype: () => undefined, constant: () => undefined }
+
+/** What a graph's declarations tell of its values; for those that it captures, what the graph around it knows. */
 function knownOf(graph: Graph, outer: Known): Known {
-  const rank = ranksOf(graph)
+  const constants = constantsOf(graph)
+  const rank = ranksOf(graph, constants)
   const types = new Map<string, DataType>()
   for (const { name, dtype } of [...graph.valueInfo.values(), ...graph.inputs])
     if (dtype !== 'undefined') types.set(name, dtype)
-  for (const [name, { dtype }] of graph.initializers) types.set(name, dtype)
+  for (const [name, { dtype }] of constants) types.set(name, dtype)
   const dtype = (name: string): DataType | undefined => types.get(name) ?? outer.dtype(name)
   for (const node of graph.nodes)
     for (const [index, output] of node.outputs.entries()) {
@@ -95,5 +98,19 @@ function knownOf(graph: Graph, outer: Known): Known {
       const type = outputType(node, index, dtype)
       if (type) types.set(output, type)
     }
-  return { rank: (name) => rank(name) ?? outer.rank(name), dtype }
+  return {
+    rank: (name) => rank(name) ?? outer.rank(name),
+    dtype,
+    constant: (name) => constants.get(name) ?? outer.constant(name),
+  }
+}
+
+/** Initialisers, and what Constant nodes hold. */
+function constantsOf(graph: Graph): ReadonlyMap<string, Tensor> {
+  const constants = new Map(graph.initializers)
+  for (const node of graph.nodes) {
+    const value = node.opType === 'Constant' ? node.attributes.get('value') : undefined
+    if (value?.type === 'tensor') constants.set(node.outputs[0]!, value.value)
+  }
+  return constants
 }
