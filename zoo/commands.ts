@@ -44,4 +44,14 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'Turn a tfjs layers or graph model into ONNX and compare the two',
     load: () => import('./commands/convert.ts'),
   },
+  {
+    name: 'train',
+    summary: 'train a classifier by a recipe; the same command again resumes',
+    load: () => import('./commands/train.ts'),
+  },
+  {
+    name: 'export',
+    summary: 'write what a run trained as an ONNX model, compared with the trainer',
+    load: () => import('./commands/export.ts'),
+  },
 ]

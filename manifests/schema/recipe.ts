@@ -103,6 +103,8 @@ export const recipeSchema = z.strictObject({
     /** As `zoo eval --data` takes it: `mnist:train`, a folder, an .npz. */
     train: z.string().min(1),
     validation: z.string().optional(),
+    /** How many classes there are, where the data doesn't say. */
+    classes: z.int().min(2).optional(),
     augmentation: z.enum(['none', 'pad-crop', 'pad-crop-flip', 'imagenet']).default('none'),
   }),
   network: resnetSchema,

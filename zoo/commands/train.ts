@@ -1,0 +1,54 @@
+import { type Command, Option } from 'commander'
+import { openData } from '../../converters/data/open.ts'
+import { readRecipe } from '../../manifests/recipes/read.ts'
+import { BACKENDS, type Backend } from '../../trainer/engines/open.ts'
+import { train } from '../../trainer/train.ts'
+import { dataArgument } from '../data-argument.ts'
+import { stoppable } from '../interrupt.ts'
+import { io, zooCommand } from '../output.ts'
+import { clientFor, type TransferOptions, transferOptions } from '../transfer-options.ts'
+
+interface TrainFlags extends TransferOptions {
+  readonly out: string
+  readonly backend: Backend
+}
+
+export const backendOption = new Option('--backend <backend>', 'where to compute')
+  .choices(BACKENDS)
+  .default('auto', 'auto, the best that works here: see zoo doctor')
+
+export function command(): Command {
+  const training = zooCommand('train', 'Train a classifier by a recipe; the same command again resumes', [
+    'zoo train mnist-demo-advbn --out runs/mnist',
+    'zoo train my-recipe.json --out runs/mine --backend cuda',
+  ])
+    .argument('<recipe>', 'a recipe of the zoo by name, or a .json file')
+    .requiredOption('--out <folder>', 'the folder of the run: checkpoints, history, report')
+    .addOption(backendOption)
+  return transferOptions(training).action(async (name: string, options: TrainFlags) => {
+    const out = io(options)
+    const client = clientFor(options, out)
+    const summary = await stoppable((signal) =>
+      train(
+        readRecipe(name),
+        {
+          out: options.out,
+          backend: options.backend,
+          open: async (data) => openData(await dataArgument(client, data)),
+          signal,
+        },
+        out.progress,
+      ),
+    )
+    out.answer(summary, ({ recipe, steps, backend, seconds, figures }) => {
+      const rows = Object.entries(figures).map(
+        ([what, value]) => `${what.padEnd(18)}${Number(value.toPrecision(4))}`,
+      )
+      return [
+        `${recipe}: ${steps} steps on ${backend} in ${Math.round(seconds)} s`,
+        ...rows,
+        `next: zoo export ${options.out} -o ${recipe}.onnx`,
+      ].join('\n')
+    })
+  })
+}
