@@ -38,7 +38,10 @@ const resultSchema = z.strictObject({
 export const modelManifestSchema = z.strictObject({
   schemaVersion: z.literal(1),
   name: nameSchema,
-  version: z.string().min(1),
+  /** Also a tag in a registry, and it never changes its content there. */
+  version: z
+    .string()
+    .regex(/^\w[\w.-]{0,127}$/, 'a version is letters, digits, dots, hyphens and underscores'),
   description: z.string().min(1),
   /** The first file is the ONNX model itself; others are its external data, card and reports. */
   files: z.array(fileSchema).min(1),

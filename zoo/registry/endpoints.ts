@@ -4,6 +4,7 @@ import { ZooError } from '../../manifests/error.ts'
 import { packageRoot } from '../../manifests/package.ts'
 import type { Client } from './client.ts'
 import type { Descriptor } from './oci/descriptor.ts'
+import { DistributionRegistry } from './oci/distribution.ts'
 import { LayoutRegistry } from './oci/layout.ts'
 import type { Registry } from './oci/registry.ts'
 import { printReference, type Reference } from './reference.ts'
@@ -12,10 +13,15 @@ import { printReference, type Reference } from './reference.ts'
 export const EMBEDDED = join(packageRoot, 'manifests', 'models', 'oci')
 
 /** An endpoint is a folder with an OCI layout (`./folder`, `/folder`), or the host and prefix of a registry. */
-export function openRegistry(_client: Client, endpoint: string): Registry {
+export function openRegistry(client: Client, endpoint: string): Registry {
   if (isAbsolute(endpoint) || endpoint.startsWith('.') || existsSync(join(endpoint, 'oci-layout')))
     return new LayoutRegistry(endpoint)
-  throw new ZooError('usage', `${endpoint} is not a registry`)
+  const place = endpoint.replace(/^oci:\/\//, '')
+  if (/^(localhost|[\w-]+(\.[\w-]+)+|\[[\da-f:]+\])(:\d+)?(\/[a-z0-9._-]+)*\/*$/.test(place))
+    return new DistributionRegistry(client, place)
+  throw new ZooError('usage', `${endpoint} is not a registry`, {
+    hint: 'an endpoint is HOST[:PORT][/PREFIX], or a folder that begins with / or .',
+  })
 }
 
 /** Where names are looked up, in order: the user's own registry, the models that ship with the zoo, the endpoint. */
