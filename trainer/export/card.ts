@@ -1,4 +1,4 @@
-import type { Export } from './export.ts'
+import type { Export } from '../export.ts'
 
 /** The model card: what a person should know before using the file. */
 export function modelCard({ manifest, parity }: Export): string {

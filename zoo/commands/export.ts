@@ -1,9 +1,8 @@
 import { type Command, Option } from 'commander'
-import { openData } from '../../converters/data/open.ts'
 import type { Backend } from '../../trainer/engines/open.ts'
-import { exportRun, writeExport } from '../../trainer/export/export.ts'
-import { dataArgument } from '../data-argument.ts'
+import { exportRun, writeExport } from '../../trainer/export.ts'
 import { io, zooCommand } from '../output.ts'
+import { openData } from '../registry/data.ts'
 import { clientFor, type TransferOptions, transferOptions } from '../transfer-options.ts'
 import { backendOption } from './train.ts'
 
@@ -40,7 +39,7 @@ export function command(): Command {
       backend: options.backend,
       name: options.name,
       version: options.modelVersion,
-      open: async (data) => openData(await dataArgument(client, data)),
+      open: (data) => openData(client, data),
     })
     const manifest = await writeExport(exported, options.output)
     const { parity } = exported

@@ -1,11 +1,10 @@
 import { type Command, Option } from 'commander'
-import { openData } from '../../converters/data/open.ts'
 import { readRecipe } from '../../manifests/recipes/read.ts'
 import { BACKENDS, type Backend } from '../../trainer/engines/open.ts'
 import { train } from '../../trainer/train.ts'
-import { dataArgument } from '../data-argument.ts'
 import { stoppable } from '../interrupt.ts'
 import { io, zooCommand } from '../output.ts'
+import { openData } from '../registry/data.ts'
 import { clientFor, type TransferOptions, transferOptions } from '../transfer-options.ts'
 
 interface TrainFlags extends TransferOptions {
@@ -34,7 +33,7 @@ export function command(): Command {
         {
           out: options.out,
           backend: options.backend,
-          open: async (data) => openData(await dataArgument(client, data)),
+          open: (data) => openData(client, data),
           signal,
         },
         out.progress,
