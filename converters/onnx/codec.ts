@@ -1,5 +1,6 @@
 import { fromBinary } from '@bufbuild/protobuf'
 import { ZooError } from '../../manifests/error.ts'
+import { checkBudget } from './codec/budget.ts'
 import { decodedModel } from './codec/decode.ts'
 import { encodedModel } from './codec/encode.ts'
 import { refuseOtherFormats } from './codec/other-formats.ts'
@@ -40,8 +41,10 @@ export function encodeModel(model: Model): Uint8Array {
 
 function parsed(bytes: Uint8Array) {
   try {
+    checkBudget(bytes)
     return fromBinary(ModelProtoSchema, bytes)
   } catch (error) {
+    if (error instanceof ZooError) throw error
     throw new ZooError('invalid-model', `this is not a whole ONNX model: ${(error as Error).message}`, {
       hint: 'the file is damaged, cut short, or of another format',
       cause: error,
