@@ -10,6 +10,11 @@ export interface CommandEntry {
 /** Every command, in the order in which `zoo --help` lists them. */
 export const COMMANDS: readonly CommandEntry[] = [
   {
+    name: 'demo',
+    summary: 'the whole pipeline on real images: train, export, publish, attack, rank',
+    load: () => import('./commands/demo.ts'),
+  },
+  {
     name: 'eval',
     summary: 'attack a zoo model or any .onnx classifier and say how robust it is',
     load: () => import('./commands/eval.ts'),
