@@ -145,7 +145,7 @@ const NEAREST: AttributeValues = {
 
 /** Copies every element to a block. */
 export const nearest = (op: Emitter, value: string, scales: readonly number[]): string =>
-  op.op('Resize', [value, '', op.floats([scales.length], scales)], NEAREST)
+  op.op('Resize', [value, '', op.singles([scales.length], scales)], NEAREST)
 
 /** Up to this many positions a convolution with ones is cheap enough to be the way into the blocked layout. */
 const SMALL_IMAGE = 64

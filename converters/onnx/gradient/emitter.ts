@@ -67,6 +67,15 @@ export class Emitter {
       : this.#builder.constant(this.dtype, dims, Array.from(values))
   }
 
+  /** A float32 constant, whatever the node's type: scales of Resize. */
+  singles(dims: readonly number[], values: readonly number[]): string {
+    return this.#builder.constant('float32', dims, values)
+  }
+
+  int64(value: number): string {
+    return this.#builder.constant('int64', [], [value])
+  }
+
   /** A one-dimensional int64 constant. */
   ints(values: readonly number[]): string {
     return this.#builder.int64s(values)
