@@ -75,7 +75,7 @@ export async function demo(client: Client, io: Io, { out, short, signal }: DemoO
   for (const name of RECIPES) {
     const recipe = shortened(readRecipe(name), short)
     const run = join(out, 'runs', name)
-    const working = join(out, 'models', `${name}.onnx`)
+    const working = join(out, 'models', name, `${name}.onnx`)
     const ledger = join(out, 'ledgers', name)
     await timed(`train ${name}`, () => train(recipe, { out: run, signal, open }, io.progress))
     await timed(`export ${name}`, async () => writeExport(await exportRun(run, { open }), working))
