@@ -12,7 +12,8 @@ import type {
   Values,
   WeightSpec,
 } from '../engine.ts'
-import { dependencies, Program, type ProgramRequest } from './program.ts'
+import { ancestorsOf, type ProgramRequest } from './prepare.ts'
+import { Program } from './program.ts'
 import { WeightTable } from './weights.ts'
 
 export interface OnnxruntimeOptions {
@@ -54,7 +55,7 @@ export class OnnxruntimeEngine implements Engine {
   async accumulate(form: TrainingForm, feeds: Feeds, request: AccumulateRequest): Promise<Answer> {
     const { graph, statistics } = form
     const { of, weight, withRespectTo = [] } = request
-    const needed = dependencies(graph, of)
+    const needed = ancestorsOf(graph, of)
     const trained = [...graph.initializers.keys()].filter(
       (name) => this.#weights.isTrainable(name) && needed.has(name),
     )

@@ -1,41 +1,33 @@
-import { differentiate } from '../../../converters/onnx/gradient/differentiate.ts'
-import { resolve } from '../../../converters/onnx/gradient/resolve.ts'
-import { type Graph, modelOf, type ValueInfo } from '../../../converters/onnx/graph.ts'
-import { prune } from '../../../converters/onnx/prune.ts'
-import { readsOf } from '../../../converters/onnx/reads.ts'
+import type { Graph, Model } from '../../../converters/onnx/graph.ts'
 import { type LocalSession, openSession } from '../../../converters/onnx/runtime/open.ts'
 import type { Feeds, Provider } from '../../../converters/onnx/runtime/session.ts'
-import type { Tensor } from '../../../converters/onnx/tensor.ts'
+import { Tensor } from '../../../converters/onnx/tensor.ts'
 import { ZooError } from '../../../manifests/error.ts'
-import { batchNormalisation } from './batch-norm.ts'
+import { hoist } from './hoist.ts'
+import { optimised, type Placement } from './layout.ts'
+import { type ProgramRequest, prepare } from './prepare.ts'
+import { agree, trialValues } from './trial.ts'
 import type { WeightTable } from './weights.ts'
 
-export interface ProgramRequest {
-  /** Values that are wanted. */
-  readonly outputs: readonly string[]
-  /** The value whose sum is differentiated, and with respect to what: feeds, inner values, weights. */
-  readonly of?: string
-  readonly withRespectTo: readonly string[]
-}
+type Tensors = Readonly<Record<string, Tensor>>
 
 /**
- * A graph with its gradients, ready to run on one shape of batch. Weights are inputs: the session reads them where
- * they lie, and stays good when they change.
+ * A graph with its gradients, ready to run on one shape of batch. Weights are inputs, so it stays good when they
+ * change: then what is computed from weights alone is computed anew, and put in the order in which kernels read it.
  */
 export class Program {
-  readonly #session: LocalSession
-  readonly #weights: readonly string[]
-  readonly #fed: readonly string[]
   readonly #table: WeightTable
+  readonly #derivation: LocalSession
+  readonly #kernels: Kernels
+  #version = Number.NaN
 
-  private constructor(session: LocalSession, table: WeightTable) {
-    this.#session = session
+  private constructor(table: WeightTable, derivation: LocalSession, kernels: Kernels) {
     this.#table = table
-    const inputs = session.inputs.map(({ name }) => name)
-    this.#weights = inputs.filter((name) => table.has(name))
-    this.#fed = inputs.filter((name) => !table.has(name))
+    this.#derivation = derivation
+    this.#kernels = kernels
   }
 
+  /** @throws ZooError `unsupported-model` for a graph that can't be differentiated or run */
   static async build(
     graph: Graph,
     feeds: Feeds,
@@ -43,31 +35,95 @@ export class Program {
     table: WeightTable,
     provider: Provider,
   ): Promise<Program> {
-    const { of, withRespectTo } = request
-    const open = withWeightsAsInputs(withFixedSizes(graph, feeds), table)
-    const wanted = [...new Set([...request.outputs, ...(of === undefined ? [] : [of])])]
-    const sized = prune({ ...open, outputs: wanted.map((name) => outputOf(open, name)) })
-    const { model, facts } = await resolve(modelOf(withoutIdleInputs(sized)))
-    const differentiated =
-      of === undefined
-        ? model
-        : await differentiate(model, { of, withRespectTo, facts, provider, overrides: [batchNormalisation] })
-    const session = await openSession(
-      { ...differentiated, graph: withoutIdleInputs(differentiated.graph) },
-      { provider },
-    )
-    return new Program(session, table)
+    const isWeight = (name: string): boolean => table.has(name)
+    const model = await prepare(graph, feeds, request, isWeight, provider)
+    const { derivation, rest } = hoist(model.graph, isWeight)
+    const derive = await openSession({ ...model, graph: derivation }, { threads: 1 })
+    const values = { ...(await derive.run(weightsFor(derive, table))) }
+    for (const { name } of rest.inputs) if (isWeight(name)) values[name] = table.get(name)
+    const inputs = rest.inputs.map((input) => ({ ...input, dims: values[input.name]?.dims ?? input.dims }))
+    const sized = { ...model, graph: { ...rest, inputs } }
+    return new Program(table, derive, await openKernels(sized, values, feeds, provider))
   }
 
-  async run(feeds: Feeds): Promise<Record<string, Tensor>> {
-    const given: Record<string, Tensor> = {}
-    for (const name of this.#weights) given[name] = this.#table.get(name)
+  /** Computes the outputs; those that `into` names are written to the memory that it gives. */
+  async run(feeds: Feeds, into: Feeds = {}): Promise<Record<string, Tensor>> {
+    if (this.#version !== this.#table.version) {
+      const derived = await this.#derivation.run(weightsFor(this.#derivation, this.#table))
+      this.#kernels.place((name) => derived[name] ?? this.#table.get(name))
+      this.#version = this.#table.version
+    }
+    return await this.#kernels.run(feeds, into)
+  }
+
+  async release(): Promise<void> {
+    await this.#derivation.release()
+    await this.#kernels.release()
+  }
+}
+
+const weightsFor = ({ inputs }: LocalSession, table: WeightTable): Tensors =>
+  Object.fromEntries(inputs.map(({ name }) => [name, table.get(name)]))
+
+/** The session in its fastest form that computes what the plain one does, for values that rarely change. */
+async function openKernels(
+  model: Model,
+  values: Tensors,
+  feeds: Feeds,
+  provider: Provider,
+): Promise<Kernels> {
+  const asTheyAre = Object.entries(values).map(([name, { dims }]) => ({ input: name, dims, source: name }))
+  const openPlain = async () =>
+    new Kernels(await openSession(model, { provider, keepMemory: true }), asTheyAre)
+  if (provider !== 'cpu') return await openPlain()
+  const dims = new Map(Object.entries(values).map(([name, value]) => [name, value.dims]))
+  const fast = await optimised(model, dims)
+  if (!fast) return await openPlain()
+  const session = await openSession(fast.model, { optimisation: 'disabled', keepMemory: true })
+  const kernels = new Kernels(session, fast.placements)
+  const plain = new Kernels(await openSession(model, { optimisation: 'basic' }), asTheyAre)
+  const trial = trialValues(values)
+  for (const each of [kernels, plain]) each.place((name) => trial[name]!)
+  const same = agree(await kernels.run(feeds), await plain.run(feeds))
+  await plain.release()
+  if (same) return kernels
+  await kernels.release()
+  return await openPlain()
+}
+
+/** A session, and the memory from which it reads what rarely changes. */
+class Kernels {
+  readonly #session: LocalSession
+  readonly #placements: readonly Placement[]
+  readonly #fed: readonly string[]
+  readonly #placed: Record<string, Tensor> = {}
+
+  constructor(session: LocalSession, placements: readonly Placement[]) {
+    this.#session = session
+    this.#placements = placements
+    const placed = new Set(placements.map(({ input }) => input))
+    this.#fed = session.inputs.map(({ name }) => name).filter((name) => !placed.has(name))
+  }
+
+  place(valueOf: (name: string) => Tensor): void {
+    for (const { input, dims, source, order } of this.#placements) {
+      const value = valueOf(source)
+      if (order === undefined) this.#placed[input] = value
+      else {
+        this.#placed[input] ??= Tensor.float32(dims, new Float32Array(order.length))
+        arrange(value.floats, order, this.#placed[input].floats)
+      }
+    }
+  }
+
+  async run(feeds: Feeds, into: Feeds = {}): Promise<Record<string, Tensor>> {
+    const given: Record<string, Tensor> = { ...this.#placed }
     for (const name of this.#fed) {
       const tensor = feeds[name]
       if (!tensor) throw new ZooError('internal', `the graph needs ${name}, which is not fed`)
       given[name] = tensor
     }
-    return await this.#session.run(given)
+    return await this.#session.run(given, into)
   }
 
   async release(): Promise<void> {
@@ -75,37 +131,6 @@ export class Program {
   }
 }
 
-/** What of the weights the loss depends on: the others have no gradient. */
-export function dependencies(graph: Graph, of: string): ReadonlySet<string> {
-  const found = new Set([of])
-  for (const node of graph.nodes.toReversed())
-    if (node.outputs.some((output) => found.has(output))) for (const name of readsOf(node)) found.add(name)
-  return found
+function arrange(from: Float32Array, order: Int32Array, to: Float32Array): void {
+  for (let i = 0; i < order.length; i++) to[i] = order[i]! < 0 ? 0 : from[order[i]!]!
 }
-
-function withFixedSizes(graph: Graph, feeds: Feeds): Graph {
-  const inputs = graph.inputs.map((input) => ({ ...input, dims: feeds[input.name]?.dims ?? input.dims }))
-  return { ...graph, inputs, valueInfo: new Map() }
-}
-
-function withWeightsAsInputs(graph: Graph, table: WeightTable): Graph {
-  const initializers = new Map(graph.initializers)
-  const inputs = [...graph.inputs]
-  for (const [name, { dtype, dims }] of graph.initializers)
-    if (table.has(name)) {
-      initializers.delete(name)
-      inputs.push({ name, dtype, dims })
-    }
-  return { ...graph, inputs, initializers }
-}
-
-function withoutIdleInputs(graph: Graph): Graph {
-  const read = new Set(graph.nodes.flatMap(readsOf))
-  return { ...graph, inputs: graph.inputs.filter(({ name }) => read.has(name)) }
-}
-
-const outputOf = (graph: Graph, name: string): ValueInfo => ({
-  name,
-  dtype: graph.outputs.find((output) => output.name === name)?.dtype ?? 'float32',
-  dims: null,
-})

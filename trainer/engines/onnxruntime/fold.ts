@@ -1,0 +1,62 @@
+import { GraphBuilder } from '../../../converters/onnx/builder.ts'
+import { Attributes, type Graph, type Node } from '../../../converters/onnx/graph.ts'
+import { prune } from '../../../converters/onnx/prune.ts'
+import { readsOf } from '../../../converters/onnx/reads.ts'
+
+/**
+ * Folds batch normalisation by running statistics into the convolution before it, as nodes that compute the folded
+ * weights from the weights: they stay right when the weights change, and can be differentiated.
+ * (`foldBatchNorm` of converters/onnx folds the numbers themselves.)
+ */
+export function foldRunningStatistics(graph: Graph): Graph {
+  const convolutions = soleReadConvolutions(graph)
+  const extended = { ...graph, nodes: [...graph.nodes], initializers: new Map(graph.initializers) }
+  const builder = new GraphBuilder(extended)
+  const nodes = graph.nodes.map((node) => {
+    const convolution = normalisesByRunning(node) ? convolutions.get(node.inputs[0]!) : undefined
+    return convolution ? folded(builder, convolution, node) : node
+  })
+  // What was appended computes weights from weights, so it can come first.
+  return prune({ ...extended, nodes: [...extended.nodes.slice(graph.nodes.length), ...nodes] })
+}
+
+/** Convolutions with weights of known shape whose result is read once, by that result. */
+function soleReadConvolutions(graph: Graph): ReadonlyMap<string, Node> {
+  const reads = new Map<string, number>()
+  for (const name of [...graph.nodes.flatMap(readsOf), ...graph.outputs.map((output) => output.name)])
+    reads.set(name, (reads.get(name) ?? 0) + 1)
+  const found = graph.nodes.filter(
+    ({ opType, domain, inputs, outputs }) =>
+      opType === 'Conv' &&
+      domain === '' &&
+      reads.get(outputs[0]!) === 1 &&
+      graph.initializers.has(inputs[1]!),
+  )
+  return new Map(found.map((node) => [node.outputs[0]!, node]))
+}
+
+const normalisesByRunning = (node: Node): boolean =>
+  node.opType === 'BatchNormalization' &&
+  node.domain === '' &&
+  new Attributes(node).int('training_mode', 0) === 0
+
+/** With a = scale / sqrt(variance + epsilon): kernel a·w, bias a·(b - mean) + shift. */
+function folded(builder: GraphBuilder, convolution: Node, norm: Node): Node {
+  const [x, kernel, bias] = convolution.inputs as [string, string, string?]
+  const [, scale, shift, mean, variance] = norm.inputs as [string, string, string, string, string]
+  const epsilon = builder.scalar(new Attributes(norm).float('epsilon', 1e-5))
+  const deviation = builder.op('Sqrt', [builder.op('Add', [variance, epsilon])])
+  const a = builder.op('Div', [scale, deviation])
+  const rank = builder.graph.initializers.get(kernel)!.dims.length
+  const perOutput = builder.op('Reshape', [a, builder.int64s([-1, ...Array<number>(rank - 1).fill(1)])])
+  const centre = bias ? builder.op('Sub', [bias, mean]) : builder.op('Neg', [mean])
+  return {
+    ...convolution,
+    inputs: [
+      x,
+      builder.op('Mul', [kernel, perOutput]),
+      builder.op('Add', [builder.op('Mul', [a, centre]), shift]),
+    ],
+    outputs: norm.outputs,
+  }
+}

@@ -1,0 +1,70 @@
+import { differentiate } from '../../../converters/onnx/gradient/differentiate.ts'
+import { resolve } from '../../../converters/onnx/gradient/resolve.ts'
+import { type Graph, type Model, modelOf, type ValueInfo } from '../../../converters/onnx/graph.ts'
+import { prune } from '../../../converters/onnx/prune.ts'
+import { readsOf } from '../../../converters/onnx/reads.ts'
+import type { Feeds, Provider } from '../../../converters/onnx/runtime/session.ts'
+import { foldRunningStatistics } from './fold.ts'
+import { withoutIdleInputs } from './hoist.ts'
+
+export interface ProgramRequest {
+  /** Values that are wanted. */
+  readonly outputs: readonly string[]
+  /** The value whose sum is differentiated, and with respect to what: feeds, inner values, weights. */
+  readonly of?: string
+  readonly withRespectTo: readonly string[]
+}
+
+/**
+ * The graph with its gradients for feeds of these shapes, and nothing that the request doesn't need. Weights are
+ * inputs; batch norm by running statistics is folded into convolutions, unless one of its values is asked for.
+ *
+ * @throws ZooError as `differentiate` does
+ */
+export async function prepare(
+  graph: Graph,
+  feeds: Feeds,
+  request: ProgramRequest,
+  isWeight: (name: string) => boolean,
+  provider: Provider,
+): Promise<Model> {
+  const { of, withRespectTo } = request
+  const inner = withRespectTo.filter((name) => !graph.initializers.has(name) && !(name in feeds))
+  const wanted = [...new Set([...request.outputs, ...(of === undefined ? [] : [of])])]
+  const marked = { ...graph, outputs: [...wanted, ...inner].map((name) => outputOf(graph, name)) }
+  const folded = foldRunningStatistics(marked)
+  const outputs = wanted.map((name) => outputOf(graph, name))
+  const sized = withFixedSizes(withWeightsAsInputs(prune({ ...folded, outputs }), isWeight), feeds)
+  const { model, facts } = await resolve(modelOf(withoutIdleInputs(sized)))
+  if (of === undefined) return model
+  const differentiated = await differentiate(model, { of, withRespectTo, facts, provider })
+  return { ...differentiated, graph: withoutIdleInputs(differentiated.graph) }
+}
+
+/** Everything that a value of the graph is computed from. */
+export function ancestorsOf(graph: Graph, value: string): ReadonlySet<string> {
+  const found = new Set([value])
+  for (const node of graph.nodes.toReversed())
+    if (node.outputs.some((output) => found.has(output))) for (const name of readsOf(node)) found.add(name)
+  return found
+}
+
+function withFixedSizes(graph: Graph, feeds: Feeds): Graph {
+  const inputs = graph.inputs.map((input) => ({ ...input, dims: feeds[input.name]?.dims ?? input.dims }))
+  return { ...graph, inputs, valueInfo: new Map() }
+}
+
+function withWeightsAsInputs(graph: Graph, isWeight: (name: string) => boolean): Graph {
+  const weights = [...graph.initializers].filter(([name]) => isWeight(name))
+  return {
+    ...graph,
+    inputs: [...graph.inputs, ...weights.map(([name, { dtype, dims }]) => ({ name, dtype, dims }))],
+    initializers: new Map([...graph.initializers].filter(([name]) => !isWeight(name))),
+  }
+}
+
+const outputOf = (graph: Graph, name: string): ValueInfo => ({
+  name,
+  dtype: graph.outputs.find((output) => output.name === name)?.dtype ?? 'float32',
+  dims: null,
+})
