@@ -80,7 +80,7 @@ export async function demo(client: Client, io: Io, { out, short, signal }: DemoO
     await timed(`train ${name}`, () => train(recipe, { out: run, signal, open }, io.progress))
     await timed(`export ${name}`, async () => writeExport(await exportRun(run, { open }), working))
     const pulled = await timed(`publish ${name} and pull it back`, async () => {
-      const { digest } = await pushModel(client, join(working, `${name}.onnx`), { force: true })
+      const { digest } = await pushModel(client, working, { force: true })
       await rm(dirname(working), { recursive: true })
       return pullModel(client, parseReference(`${name}@${digest}`))
     })
