@@ -1,7 +1,10 @@
 import type { AttackEntry } from '../../manifests/schema/battery.ts'
 import { apgd } from './apgd/apgd.ts'
 import type { Attack } from './attack.ts'
+import { fab } from './fab/fab.ts'
+import { noise } from './noise.ts'
 import { pgd } from './pgd.ts'
+import { square } from './square/square.ts'
 
 type EntryOf<K extends AttackEntry['kind']> = Extract<AttackEntry, { kind: K }>
 
@@ -10,6 +13,8 @@ interface Kind<K extends AttackEntry['kind']> {
   readonly needs: 'gradients' | 'logits' | 'labels'
   /** Whether it stays inside the ball; others look for the smallest perturbation, and may find it outside. */
   readonly bounded: boolean
+  /** Calls of the model for one example, at most, in one turn and restart. */
+  passes(entry: EntryOf<K>): number
   make(entry: EntryOf<K>): Attack
 }
 
@@ -18,9 +23,23 @@ const KINDS: { readonly [K in AttackEntry['kind']]: Kind<K> } = {
   pgd: {
     needs: 'gradients',
     bounded: true,
+    passes: ({ iterations }) => Math.max(...[iterations].flat()),
     make: ({ iterations, ...entry }) => pgd({ ...entry, iterations: [iterations].flat() }),
   },
-  apgd: { needs: 'gradients', bounded: true, make: apgd },
+  apgd: {
+    needs: 'gradients',
+    bounded: true,
+    passes: ({ iterations }) => iterations + 1,
+    make: apgd,
+  },
+  fab: {
+    needs: 'gradients',
+    bounded: false,
+    passes: ({ iterations }) => 2 * iterations,
+    make: fab,
+  },
+  square: { needs: 'logits', bounded: true, passes: ({ queries }) => queries, make: square },
+  noise: { needs: 'logits', bounded: true, passes: ({ draws }) => draws, make: noise },
 }
 
 const kindOf = <K extends AttackEntry['kind']>(entry: EntryOf<K>): Kind<K> =>
@@ -36,3 +55,7 @@ export function turnsOf(entry: AttackEntry, classes: number): number {
   if (typeof entry.targets === 'number') return Math.min(entry.targets, classes - 1)
   return entry.targets === 'all' || entry.targets === 'likely' ? classes - 1 : 1
 }
+
+/** Calls of the model for one example that nothing breaks. */
+export const passesOf = (entry: AttackEntry, classes: number): number =>
+  kindOf(entry).passes(entry as never) * turnsOf(entry, classes) * entry.restarts

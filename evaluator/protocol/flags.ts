@@ -85,11 +85,7 @@ function ofAttacks({ protocol, blocks, tally }: Evidence): Flag[] {
   const flags: Flag[] = []
   const { attacks, columns, examples } = tally
   for (const [n, { name, robustAccuracy }] of attacks.entries()) {
-    if (
-      (columns[n]!.entry.kind as string) !== 'square' ||
-      protocol.battery.aggregation !== 'worst-case' ||
-      n === 0
-    )
+    if (columns[n]!.entry.kind !== 'square' || protocol.battery.aggregation !== 'worst-case' || n === 0)
       continue
     const before = attacks[n - 1]!.robustAccuracy
     if (protocol.gradients && before - robustAccuracy > SQUARE_GAIN)

@@ -66,8 +66,8 @@ export function defaultChoices(request: EvaluationRequest, classifier: Classifie
   const examples = Math.min(request.limit ?? data.size, data.size)
   const fitting = Math.floor(BATCH_ELEMENTS / size)
   const batch = classifier.batch ?? Math.min(Math.max(fitting, SMALLEST_BATCH), LARGEST_BATCH)
-  // At least sixteen blocks where there are images enough, so that cores and shards find work; but no tiny ones.
-  const block = Math.max(1, Math.min(BATCHES_PER_BLOCK * batch, Math.max(Math.ceil(examples / 16), 16)))
+  // At least eight blocks where there are images enough, so that cores and shards find work; but no tiny ones.
+  const block = Math.max(1, Math.min(BATCHES_PER_BLOCK * batch, Math.max(Math.ceil(examples / 8), 32)))
   const blocks = Math.ceil(examples / block)
   const threads = request.threads ?? 1
   const jobs = request.jobs ?? Math.max(1, Math.min(Math.floor(availableParallelism() / threads), blocks))

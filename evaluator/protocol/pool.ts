@@ -12,7 +12,13 @@ class Worker {
   #waiting: { resolve: (answer: Answer) => void; reject: (error: ZooError) => void } | undefined
   #dead: ZooError | undefined
 
-  private constructor(child: ChildProcess, name: string) {
+  constructor(name: string) {
+    const module = moduleBeside(import.meta.url, './worker')
+    const child = fork(module, {
+      execArgv: moduleFlags(module),
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    })
     this.#child = child
     let complaints = ''
     child.stderr?.on('data', (text) => {
@@ -32,23 +38,6 @@ class Worker {
       )
       this.#waiting?.reject(this.#dead)
     })
-  }
-
-  static async begin(plan: Plan, dir: string): Promise<Worker> {
-    const module = moduleBeside(import.meta.url, './worker')
-    const child = fork(module, {
-      execArgv: moduleFlags(module),
-      serialization: 'advanced',
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    })
-    const worker = new Worker(child, plan.protocol.model.name)
-    try {
-      await worker.ask({ ask: 'begin', plan, dir })
-    } catch (error) {
-      worker.end()
-      throw error
-    }
-    return worker
   }
 
   ask(request: Request): Promise<UnitResult | number | null> {
@@ -84,12 +73,14 @@ export function openPool(plan: Plan, dir: string): Pool {
   const workers = new Set<Worker>()
   const idle: Worker[] = []
   const limit = pLimit(plan.jobs)
+  let ended = false
 
   async function take(): Promise<Worker> {
     const free = idle.pop()
     if (free) return free
-    const worker = await Worker.begin(plan, dir)
+    const worker = new Worker(plan.protocol.model.name)
     workers.add(worker)
+    await worker.ask({ ask: 'begin', plan, dir })
     return worker
   }
 
@@ -109,7 +100,7 @@ export function openPool(plan: Plan, dir: string): Pool {
         try {
           return await attempt(unit)
         } catch (error) {
-          if ((error as ZooError).code !== 'session-crashed') throw error
+          if (ended || (error as ZooError).code !== 'session-crashed') throw error
           return await attempt(unit)
         }
       }),
@@ -122,6 +113,8 @@ export function openPool(plan: Plan, dir: string): Pool {
     },
 
     end() {
+      ended = true
+      limit.clearQueue()
       for (const worker of workers) worker.end()
     },
   }

@@ -54,7 +54,25 @@ const apgdSchema = z.strictObject({
   largerRadii: z.boolean().default(false),
 })
 
-export const attackSchema = z.discriminatedUnion('kind', [pgdSchema, apgdSchema])
+const fabSchema = z.strictObject({
+  kind: z.literal('fab'),
+  ...gradient,
+  iterations: count,
+  /** Targeted where given: how many classes, from the most likely wrong one on. */
+  targets: count.optional(),
+})
+
+const squareSchema = z.strictObject({ kind: z.literal('square'), ...common, queries: count })
+
+const noiseSchema = z.strictObject({ kind: z.literal('noise'), ...common, draws: count })
+
+export const attackSchema = z.discriminatedUnion('kind', [
+  pgdSchema,
+  apgdSchema,
+  fabSchema,
+  squareSchema,
+  noiseSchema,
+])
 
 /** A versioned list of attacks and what their outcomes add up to. A change that can change a number is a new version. */
 export const batterySchema = z.strictObject({
