@@ -7,6 +7,7 @@ import { ZooError } from '../manifests/error.ts'
 import { readRecipe } from '../manifests/recipes/read.ts'
 import type { Recipe } from '../manifests/schema/recipe.ts'
 import type { Result } from '../manifests/schema/result.ts'
+import type { Backend } from '../trainer/engines/open.ts'
 import { exportRun, writeExport } from '../trainer/export.ts'
 import { train } from '../trainer/train.ts'
 import type { Io } from './output.ts'
@@ -31,6 +32,8 @@ export interface DemoOptions {
   /** Where everything that the demo makes is kept. */
   readonly out: string
   readonly short: boolean
+  /** Where the training computes. */
+  readonly backend: Backend
   readonly signal: AbortSignal
 }
 
@@ -58,7 +61,11 @@ export interface DemoReport {
  *
  * @throws ZooError `check-failed` unless the adversarially trained model holds where the other breaks; what any stage throws
  */
-export async function demo(client: Client, io: Io, { out, short, signal }: DemoOptions): Promise<DemoReport> {
+export async function demo(
+  client: Client,
+  io: Io,
+  { out, short, backend, signal }: DemoOptions,
+): Promise<DemoReport> {
   const seconds: Record<string, number> = {}
   const timed = async <T>(stage: string, job: () => Promise<T>): Promise<T> => {
     io.note(`• ${stage}`)
@@ -77,8 +84,8 @@ export async function demo(client: Client, io: Io, { out, short, signal }: DemoO
     const run = join(out, 'runs', name)
     const working = join(out, 'models', name, `${name}.onnx`)
     const ledger = join(out, 'ledgers', name)
-    await timed(`train ${name}`, () => train(recipe, { out: run, signal, open }, io.progress))
-    await timed(`export ${name}`, async () => writeExport(await exportRun(run, { open }), working))
+    await timed(`train ${name}`, () => train(recipe, { out: run, backend, signal, open }, io.progress))
+    await timed(`export ${name}`, async () => writeExport(await exportRun(run, { backend, open }), working))
     const pulled = await timed(`publish ${name} and pull it back`, async () => {
       const { digest } = await pushModel(client, working, { force: true })
       await rm(dirname(working), { recursive: true })

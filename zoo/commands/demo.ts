@@ -1,12 +1,15 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
+import type { Backend } from '../../trainer/engines/open.ts'
 import { type DemoReport, demo } from '../demo.ts'
 import { stoppable } from '../interrupt.ts'
 import { io, zooCommand } from '../output.ts'
 import { clientFor, type TransferOptions, transferOptions } from '../transfer-options.ts'
+import { backendOption } from './train.ts'
 
 interface Options extends TransferOptions {
   readonly out: string
+  readonly backend: Backend
   readonly short?: boolean
 }
 
@@ -17,6 +20,7 @@ export function command(): Command {
     ['zoo demo', 'zoo demo --out /tmp/demo --json'],
   )
     .option('--out <dir>', 'where the models, ledgers and the leaderboard are kept', 'zoo-demo')
+    .addOption(backendOption)
     .option('--short', 'see that everything works in a minute or two; the models are too young to be judged')
   return transferOptions(demonstration).action(async (options: Options) => {
     const out = io(options)
@@ -24,6 +28,7 @@ export function command(): Command {
       demo(clientFor(options, out), out, {
         out: resolve(options.out),
         short: options.short === true,
+        backend: options.backend,
         signal,
       }),
     )
