@@ -1,3 +1,4 @@
+import { ZooError } from '../../manifests/error.ts'
 import { foldBatchNorm } from '../onnx/fold.ts'
 import { type Model, modelOf } from '../onnx/graph.ts'
 import { convertGraph } from './graph/convert.ts'
@@ -35,6 +36,8 @@ export function convertTfjs(source: TfjsModel, options: InterfaceOptions = {}): 
       : convertGraph(source, l, options, problems)
   problems.throwIfAny()
   const outputs = front.outputs.filter((output) => output !== undefined)
+  if (outputs.length < front.outputs.length || outputs.length === 0)
+    throw new ZooError('invalid-model', 'the model gives nothing, or reads itself in a circle')
   const layout = options.layout ?? 'nhwc'
   const graph = finish(l, outputs, layout === 'nchw' ? 'channels-first' : 'as-is')
   const model = modelOf(foldBatchNorm(graph))

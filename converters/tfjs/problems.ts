@@ -31,7 +31,9 @@ export class Problems {
       return `${reason} (${shown}${more})`
     })
     throw new ZooError('unsupported-model', `the model cannot be converted: ${lines.join('; ')}`, {
-      hint: 'a part of a model can be converted: --output NAME keeps only what that output needs',
+      hint: lines.some((line) => line.includes('batch size'))
+        ? 'where the batch size matters, --batch N fixes it'
+        : '--output NAME keeps only what that output needs',
     })
   }
 }

@@ -30,6 +30,8 @@ export async function openReference(
   backend: ReferenceBackend,
 ): Promise<Reference> {
   const tf = await import('@tensorflow/tfjs')
+  // Without this the cpu backend greets on stderr.
+  tf.enableProdMode()
   if (backend === 'wasm') await import('@tensorflow/tfjs-backend-wasm')
   if (!(await tf.setBackend(backend)))
     throw new ZooError('backend-unavailable', `tfjs has no ${backend} backend here`)
@@ -120,7 +122,10 @@ function loadedAs(
   const specs = json.weightsManifest.flatMap((group) => group.weights)
   return {
     modelTopology: topology,
-    weightSpecs: specs.map((spec) => ({ ...spec, name: wanted.get(spec.name) ?? spec.name })),
+    weightSpecs: specs.map((spec) => ({
+      ...spec,
+      name: wanted.get(spec.name) ?? spec.name,
+    })) as io.WeightsManifestEntry[],
   }
 }
 

@@ -20,7 +20,8 @@ const each =
     const length = Math.max(a.length, b.length)
     const items: Dim[] = []
     for (let i = 0; i < length; i++) {
-      const result = combine(a[a.length === 1 ? 0 : i]!, b[b.length === 1 ? 0 : i]!)
+      const [left, right] = [a[a.length === 1 ? 0 : i], b[b.length === 1 ? 0 : i]]
+      const result = left === undefined || right === undefined ? undefined : combine(left, right)
       if (result === undefined) return undefined
       items.push(result)
     }
@@ -73,7 +74,8 @@ const FOLDS: Readonly<Record<string, Fold>> = {
     return { items: kept, dims: [kept.length] }
   },
   Range([start, limit, step]) {
-    const [from, to, by] = [start![0], limit![0], step![0]] as [number, number, number]
+    const [from, to, by] = [start![0], limit![0], step![0]]
+    if (typeof from !== 'number' || typeof to !== 'number' || typeof by !== 'number') return undefined
     const items = Array.from({ length: Math.max(Math.ceil((to - from) / by), 0) }, (_, i) => from + i * by)
     return { items, dims: [items.length] }
   },
@@ -88,7 +90,7 @@ const FOLDS: Readonly<Record<string, Fold>> = {
  * What a node comes to where that is known when the model is converted, as sizes and positions must be; undefined
  * for a node that the file has to keep.
  */
-export function folded(node: GraphNode, call: NodeCall): Value | undefined {
+export function folded(node: GraphNode, call: NodeCall): Value | readonly Value[] | undefined {
   const { inputs, x } = call
   if (node.op === 'Shape') return extents(node.name, x.dims, [x.dims.length], 'int32')
   if (node.op === 'Rank') return extents(node.name, [x.dims.length], [], 'int32')
@@ -96,11 +98,13 @@ export function folded(node: GraphNode, call: NodeCall): Value | undefined {
     const total = product(x.dims)
     return total === undefined ? undefined : extents(node.name, [total], [], 'int32')
   }
-  const fold = Object.hasOwn(FOLDS, node.op) ? FOLDS[node.op] : undefined
   const items = inputs.map(itemsOf)
+  if (node.op === 'Unpack' && x.dims.length === 1 && items[0])
+    return items[0].map((item) => extents(node.name, [item], [], x.dtype))
+  const fold = Object.hasOwn(FOLDS, node.op) ? FOLDS[node.op] : undefined
   if (fold === undefined || !items.every((list) => list !== undefined)) return undefined
   const result = fold(items, call)
-  if (result === undefined) return undefined
+  if (result === undefined || result.items.includes(undefined as never)) return undefined
   const widest = inputs.reduce((a, b) => (b.dims.length > a.dims.length ? b : a))
   const dtype = node.op === 'Cast' ? call.attributes.dtype('DstT', 'float32') : x.dtype
   return extents(node.name, result.items, result.dims ?? (widest.dims as readonly number[]), dtype)

@@ -33,29 +33,26 @@ export const OPERATORS: NodeTable = { ...CREATION, ...ELEMENTWISE, ...REDUCTIONS
 /** Operators that only shape arithmetic may use. */
 const SHAPE_ARITHMETIC: ReadonlySet<string> = new Set(['Shape', 'Rank', 'Size', 'Range'])
 
-/** The nodes that some outputs need, each after those that it reads. */
+/**
+ * The nodes that some outputs need, each after those that it reads. Where nodes read one another in a circle, which
+ * TensorFlow's loops do, one of them comes too early; its operator is one that cannot be converted.
+ */
 export function inOrder(nodes: ReadonlyMap<string, GraphNode>, outputs: readonly NodeOutput[]): GraphNode[] {
   const order: GraphNode[] = []
-  const state = new Map<string, 'open' | 'done'>()
+  const met = new Set<string>()
+  const done = new Set<string>()
   const stack = outputs.map(({ node }) => node)
   while (stack.length > 0) {
     const name = stack.at(-1)!
     const node = nodes.get(name)
     if (node === undefined) throw new ZooError('invalid-model', `the graph has no node called ${name}`)
-    if (state.get(name) === undefined) {
-      state.set(name, 'open')
-      for (const input of node.inputs) {
-        if (state.get(input.node) === 'open')
-          throw new ZooError(
-            'unsupported-model',
-            `the graph runs in a circle at ${input.node}: it holds a loop`,
-          )
-        if (state.get(input.node) === undefined) stack.push(input.node)
-      }
+    if (!met.has(name)) {
+      met.add(name)
+      for (const input of node.inputs) if (!met.has(input.node)) stack.push(input.node)
     } else {
       stack.pop()
-      if (state.get(name) === 'open') order.push(node)
-      state.set(name, 'done')
+      if (!done.has(name)) order.push(node)
+      done.add(name)
     }
   }
   return order
