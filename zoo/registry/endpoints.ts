@@ -34,6 +34,10 @@ export function registries(client: Client): Registry[] {
   ]
 }
 
+/** Whether only the user or the zoo itself publishes there. */
+export const isOwn = (client: Client, { place }: Registry): boolean =>
+  place === client.settings.registry || place === EMBEDDED
+
 /**
  * The first registry that has what the reference asks for.
  *

@@ -1,10 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pLimit from 'p-limit'
+import { ZooError } from '../../manifests/error.ts'
 import type { ModelManifest } from '../../manifests/schema/model.ts'
 import type { Client } from './client.ts'
-import { find, registries } from './endpoints.ts'
-import { hexOf } from './oci/descriptor.ts'
+import { find, isOwn, registries } from './endpoints.ts'
+import { type Descriptor, hexOf } from './oci/descriptor.ts'
 import { isDocument, MANIFEST_FILE, readCard, type Unpacked, unpackModel } from './oci/model-pack.ts'
 import type { Registry } from './oci/registry.ts'
 import { printReference, type Reference } from './reference.ts'
@@ -13,7 +14,20 @@ import { Scratch } from './sources/scratch.ts'
 import { adoptBlob, checkFile } from './store/blobs.ts'
 import { isWhole, materialise, type PlacedFile } from './store/materialise.ts'
 import { checkSpace } from './store/space.ts'
+import { checkTrust, type SignatureState, type SignedModel } from './trust/check.ts'
 import { unpackTar } from './unpack/tar.ts'
+
+/** A published model before its files are fetched. */
+export interface Published {
+  readonly registry: Registry
+  readonly descriptor: Descriptor
+  readonly artifact: Unpacked
+  readonly manifest: ModelManifest
+  /** The manifest as a file of the model's folder. */
+  readonly card: PlacedFile
+  /** Where the model lies in the cache or would lie. */
+  readonly folder: string
+}
 
 export interface Pulled {
   /** The folder with `manifest.json` and the files that it names. */
@@ -29,13 +43,45 @@ export interface Pulled {
   readonly registry: string
   /** Whether it was here already, whole. */
   readonly cached: boolean
+  readonly signature: SignatureState
 }
 
 /**
- * Gets a model by name into the cache, every byte checked against the digest that the reference leads to, and gives the
- * folder where it lies. What is there and whole is not fetched again.
+ * Finds a model and reads its manifest; nothing else is fetched.
  *
  * @param places where to look: the user's own registry, the embedded one and the endpoint unless given
+ * @throws ZooError `not-found`, `integrity` where the artifact contradicts itself
+ */
+export async function findModel(
+  client: Client,
+  reference: Reference,
+  places: readonly Registry[] = registries(client),
+): Promise<Published> {
+  const { registry, descriptor } = await find(places, reference)
+  const what = printReference(reference)
+  const artifact = unpackModel(await registry.manifest(reference.name, descriptor), what)
+  const from = await registry.blob(reference.name, artifact.card)
+  const manifest = readCard(await readFile(from), artifact, what)
+  if (manifest.name !== reference.name)
+    throw new ZooError('integrity', `${registry.place} gives ${manifest.name} when asked for ${what}`)
+  const { digest, size } = artifact.card
+  return {
+    ...{ registry, descriptor, artifact, manifest },
+    card: { path: MANIFEST_FILE, size, sha256: hexOf(digest), from },
+    folder: join(client.settings.cache, 'models', manifest.name, hexOf(descriptor.digest).slice(0, 16)),
+  }
+}
+
+/** What signatures of a model are about. */
+export const signedModel = ({ descriptor, manifest, card }: Published): SignedModel => ({
+  ...{ name: manifest.name, digest: descriptor.digest, files: [card, ...manifest.files] },
+})
+
+/**
+ * Gets a model by name into the cache, every byte checked against the digest that the reference leads to and its
+ * signature against the user's policy, and gives the folder where it lies. What is there and whole is not fetched
+ * again.
+ *
  * @throws ZooError `not-found`, `integrity`, `network`, `disk` and the like
  */
 export async function pullModel(
@@ -43,21 +89,16 @@ export async function pullModel(
   reference: Reference,
   places: readonly Registry[] = registries(client),
 ): Promise<Pulled> {
-  const { registry, descriptor } = await find(places, reference)
+  const published = await findModel(client, reference, places)
+  const { registry, descriptor, artifact, manifest, card, folder } = published
+  const signature = await checkTrust(client, registry, signedModel(published), isOwn(client, registry))
   const { cache } = client.settings
-  const what = printReference(reference)
-  const artifact = unpackModel(await registry.manifest(reference.name, descriptor), what)
-  const card = await registry.blob(reference.name, artifact.card)
-  const manifest = readCard(await readFile(card), artifact, what)
-  const folder = join(cache, 'models', manifest.name, hexOf(descriptor.digest).slice(0, 16))
-  const { digest: cardDigest, size } = artifact.card
-  const cardFile = { path: MANIFEST_FILE, size, sha256: hexOf(cardDigest), from: card }
-  const cached = await isWhole(folder, [cardFile, ...manifest.files])
+  const cached = await isWhole(folder, [card, ...manifest.files])
   if (!cached) {
     const scratch = await Scratch.open(cache)
     try {
       const files = await fetchFiles(client, registry, artifact, manifest, scratch)
-      await materialise(cache, folder, [cardFile, ...files], linkMode(client.settings.linkMode, artifact))
+      await materialise(cache, folder, [card, ...files], linkMode(client.settings.linkMode, artifact))
     } finally {
       await scratch.close()
     }
@@ -65,7 +106,7 @@ export async function pullModel(
   const model = manifest.files[0]!
   return {
     ...{ folder, path: join(folder, model.path), manifest, digest: descriptor.digest },
-    ...{ sha256: model.sha256, registry: registry.place, cached },
+    ...{ sha256: model.sha256, registry: registry.place, cached, signature },
   }
 }
 

@@ -1,15 +1,18 @@
+import type { KeyObject } from 'node:crypto'
 import { chmod, copyFile, mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ZooError } from '../../manifests/error.ts'
 import type { ModelManifest } from '../../manifests/schema/model.ts'
 import type { Client } from './client.ts'
 import { openModelFolder } from './folder.ts'
+import { hexOf } from './oci/descriptor.ts'
 import { LayoutRegistry } from './oci/layout.ts'
-import { isDocument, type Packed, packModel } from './oci/model-pack.ts'
+import { isDocument, MANIFEST_FILE, type Packed, packModel } from './oci/model-pack.ts'
 import type { Registry } from './oci/registry.ts'
 import { DEFAULT_TAG } from './reference.ts'
 import { Scratch } from './sources/scratch.ts'
 import { hashFile } from './store/hash.ts'
+import { type SignedModel, signModel } from './trust/check.ts'
 import { packTar } from './unpack/pack-tar.ts'
 
 export interface PushOptions {
@@ -19,6 +22,8 @@ export interface PushOptions {
   readonly tags?: readonly string[]
   /** Whether a version that is there with other content may be replaced. */
   readonly force?: boolean
+  /** Signs the model with this private key. */
+  readonly key?: KeyObject
 }
 
 export interface Pushed {
@@ -50,6 +55,11 @@ export async function pushModel(client: Client, place: string, options: PushOpti
     await checkConflict(registry, manifest, packed, options.force === true)
     const sent = await putAll(client, registry, folder, manifest, packed, documents?.path)
     const tags = [...new Set([manifest.version, DEFAULT_TAG, ...(options.tags ?? [])])]
+    if (options.key !== undefined) {
+      // The signature is there before anything can be found under a tag.
+      await registry.putManifest(manifest.name, packed.descriptor, packed.bytes, [])
+      await signModel(registry, signed(manifest, packed), packed.descriptor, options.key)
+    }
     await registry.putManifest(manifest.name, packed.descriptor, packed.bytes, tags)
     return {
       ...{ name: manifest.name, version: manifest.version, tags, digest: packed.descriptor.digest },
@@ -59,6 +69,12 @@ export async function pushModel(client: Client, place: string, options: PushOpti
     await scratch.close()
   }
 }
+
+const signed = (manifest: ModelManifest, { descriptor, card }: Packed): SignedModel => ({
+  name: manifest.name,
+  digest: descriptor.digest,
+  files: [{ path: MANIFEST_FILE, sha256: hexOf(card.descriptor.digest) }, ...manifest.files],
+})
 
 async function packDocuments(folder: string, manifest: ModelManifest, scratch: Scratch) {
   const paths = manifest.files.filter((file, i) => i > 0 && isDocument(file.path)).map(({ path }) => path)

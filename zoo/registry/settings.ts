@@ -1,6 +1,7 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { ZooError } from '../../manifests/error.ts'
+import { VERIFY_MODES, type VerifyMode } from '../../manifests/schema/trust.ts'
 
 /** How a downloaded file gets from the content-addressed store to the place where it is used. */
 export const LINK_MODES = ['auto', 'reflink', 'hardlink', 'copy'] as const
@@ -26,12 +27,15 @@ export interface Settings {
   /** How often a transfer that makes no headway is tried again. */
   readonly retries: number
   readonly linkMode: LinkMode
+  /** What a missing or unknown signature means; undefined leaves it to the trust policy. */
+  readonly verify: VerifyMode | undefined
 }
 
 export interface SettingFlags {
   readonly offline?: boolean | undefined
   readonly mirror?: readonly string[] | undefined
   readonly endpoint?: string | undefined
+  readonly verify?: VerifyMode | undefined
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -56,7 +60,8 @@ export function readSettings(flags: SettingFlags = {}, env: Environment = proces
     concurrency: wholeNumber(env, 'ZOO_CONCURRENCY', 4, 1),
     timeout: wholeNumber(env, 'ZOO_TIMEOUT', 30, 1) * 1000,
     retries: wholeNumber(env, 'ZOO_RETRIES', 5, 0),
-    linkMode: oneOf(env, 'ZOO_LINK_MODE', LINK_MODES),
+    linkMode: oneOf(env, 'ZOO_LINK_MODE', LINK_MODES) ?? 'auto',
+    verify: flags.verify ?? oneOf(env, 'ZOO_VERIFY', VERIFY_MODES),
   }
 }
 
@@ -80,9 +85,9 @@ function wholeNumber(env: Environment, name: string, fallback: number, least: nu
   )
 }
 
-function oneOf<T extends string>(env: Environment, name: string, values: readonly [T, ...T[]]): T {
+function oneOf<T extends string>(env: Environment, name: string, values: readonly T[]): T | undefined {
   const text = env[name]
-  if (!text) return values[0]
+  if (!text) return undefined
   const value = values.find((known) => known === text)
   if (value !== undefined) return value
   throw new ZooError('usage', `${name} is ${JSON.stringify(text)}; it must be one of ${values.join(', ')}`)

@@ -6,6 +6,7 @@ import { ZooError } from '../../../manifests/error.ts'
 import { parseAs } from '../../../manifests/schema/parse.ts'
 import type { Client } from '../client.ts'
 import { download } from '../download/download.ts'
+import type { HttpResponse } from '../download/http.ts'
 import type { Reference } from '../reference.ts'
 import { blobPath, putBlob, soundBlob } from '../store/blobs.ts'
 import { sha256Of } from '../store/hash.ts'
@@ -84,14 +85,17 @@ export class DistributionRegistry implements Registry {
   }
 
   async referrers(name: string, digest: string): Promise<Descriptor[]> {
+    const known = this.refPath({ name, tag: '', digest: `${digest}.referrers` })
+    if (this.client.settings.offline) return (await readDescriptors(known)) ?? []
     const repository = this.repository(name)
     const response = await this.connection.request(repository, `/v2/${repository}/referrers/${digest}`, {
       headers: { accept: IMAGE_INDEX },
       expect: [404],
     })
-    if (response.status === 200) return readIndex(await response.body.text(), this.place)
-    await response.body.dump()
-    return this.fallbackReferrers(name, digest)
+    const found = await readIndexOr404(response, this.place)
+    const referrers = found ?? (await this.fallbackReferrers(name, digest))
+    await writeJsonAtomic(known, referrers)
+    return referrers
   }
 
   async list(): Promise<{ name: string; tags: string[] }[]> {
@@ -176,9 +180,7 @@ export class DistributionRegistry implements Registry {
       headers: { accept: IMAGE_INDEX },
       expect: [404],
     })
-    if (response.status === 200) return readIndex(await response.body.text(), this.place)
-    await response.body.dump()
-    return []
+    return (await readIndexOr404(response, this.place)) ?? []
   }
 
   private async addReferrer(name: string, subject: string, descriptor: Descriptor): Promise<void> {
@@ -232,12 +234,23 @@ export class DistributionRegistry implements Registry {
   }
 }
 
-const readIndex = (text: string, what: string): Descriptor[] =>
-  parseAs(imageIndexSchema, JSON.parse(text), `an index of ${what}`).manifests
+async function readIndexOr404(response: HttpResponse, what: string): Promise<Descriptor[] | undefined> {
+  const text = await response.body.text()
+  if (response.status === 404) return undefined
+  return parseAs(imageIndexSchema, JSON.parse(text), `an index of ${what}`).manifests
+}
 
-async function readDescriptor(path: string): Promise<Descriptor | undefined> {
+const readDescriptor = (path: string): Promise<Descriptor | undefined> =>
+  readRemembered(path, descriptorSchema)
+const readDescriptors = (path: string): Promise<Descriptor[] | undefined> =>
+  readRemembered(path, z.array(descriptorSchema))
+
+async function readRemembered<T extends z.ZodType>(
+  path: string,
+  schema: T,
+): Promise<z.output<T> | undefined> {
   const text = await readFile(path, 'utf8').catch(() => undefined)
-  return text === undefined ? undefined : parseAs(descriptorSchema, JSON.parse(text), path)
+  return text === undefined ? undefined : parseAs(schema, JSON.parse(text), path)
 }
 
 async function readAtMost(body: AsyncIterable<Uint8Array>, most: number, what: string): Promise<Uint8Array> {

@@ -98,9 +98,7 @@ export class LayoutRegistry implements Registry {
     await withLock(join(this.place, '.lock'), async () => {
       const others = (await this.entries()).filter((entry) => {
         const known = refName(entry)
-        return known === undefined
-          ? names.length > 0 || entry.digest !== descriptor.digest
-          : !names.includes(known)
+        return known === undefined ? entry.digest !== descriptor.digest : !names.includes(known)
       })
       const entries = names.map((known) => ({ ...plain, annotations: { [REF_NAME]: known } }))
       await writeFileAtomic(join(this.place, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}\n')

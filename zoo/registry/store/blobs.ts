@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { chmod, mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { chmod, mkdir, open, rename, rm, stat, utimes } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ZooError } from '../../../manifests/error.ts'
 import { hashFile } from './hash.ts'
@@ -20,10 +20,15 @@ export const hasBlob = (store: string, { sha256, size }: Digest): Promise<boolea
     () => false,
   )
 
-/** The path of content that the store has and whose every byte was just checked; undefined where it is missing or damaged. */
+/**
+ * The path of content that the store has and whose every byte was just checked; undefined where it is missing or
+ * damaged. It counts as new from now on, so that a sweep of the store leaves it to whoever is about to use it.
+ */
 export async function soundBlob(store: string, { sha256, size }: Digest): Promise<string | undefined> {
   if (!(await hasBlob(store, { sha256, size }))) return undefined
   const path = blobPath(store, sha256)
+  const now = new Date()
+  await utimes(path, now, now).catch(() => {}) // A store that cannot be written is not swept either.
   return (await hashFile(path)).sha256 === sha256 ? path : undefined
 }
 
