@@ -1,22 +1,14 @@
-import { createHash } from 'node:crypto'
-import { createReadStream, existsSync } from 'node:fs'
 import { basename } from 'node:path'
-import { pipeline } from 'node:stream/promises'
-import { ZooError } from '../manifests/error.ts'
-import type { ModelManifest } from '../manifests/schema/model.ts'
 import type { Client } from './registry/client.ts'
+import { type ResolvedModel, resolveModel } from './registry/resolve.ts'
 
-export interface ModelAtHand {
+export interface ModelAtHand extends ResolvedModel {
+  /** What results call it: the manifest's name, else the file's. */
   readonly name: string
-  readonly path: string
-  readonly sha256: string
-  readonly manifest?: ModelManifest
 }
 
 /** MODEL as commands take it, on this machine. */
-export async function modelArgument(_client: Client, spec: string): Promise<ModelAtHand> {
-  if (!existsSync(spec)) throw new ZooError('not-found', `there is no model ${spec}`)
-  const hash = createHash('sha256')
-  await pipeline(createReadStream(spec), hash)
-  return { name: basename(spec), path: spec, sha256: hash.digest('hex') }
+export async function modelArgument(client: Client, spec: string): Promise<ModelAtHand> {
+  const model = await resolveModel(spec, client)
+  return { ...model, name: model.manifest?.name ?? basename(model.path) }
 }
