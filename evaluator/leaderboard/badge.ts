@@ -1,4 +1,4 @@
-import type { Entry, Track } from '../../manifests/schema/leaderboard.ts'
+import type { Result } from '../../manifests/schema/result.ts'
 import { epsText, NORMS, percent } from './format.ts'
 import { html } from './page/html.ts'
 
@@ -7,7 +7,7 @@ const LETTER = 6.4
 const AIR = 7
 
 /** A picture for a model's README: `robust, L∞ 8/255 | 57.1 %`. Colours don't depend on the page around it. */
-export function badge({ robust }: Entry, { threat }: Pick<Track, 'threat'>): string {
+export function badge({ robust, threat }: Pick<Result, 'robust' | 'threat'>): string {
   const eps = threat.eps === null ? '' : ` ${epsText(threat.eps)}`
   const left = `robust, ${NORMS[threat.norm]}${eps}`
   const right = percent(robust.accuracy)

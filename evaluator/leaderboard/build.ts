@@ -115,6 +115,6 @@ async function drawFront(out: string, boards: readonly Board[], tracks: readonly
   for (const track of tracks)
     for (const entry of track.entries) {
       const name = modelPage(entry).replace(/\.html$/, '.svg')
-      await writeFileAtomic(join(out, 'badges', track.id, name), badge(entry, track))
+      await writeFileAtomic(join(out, 'badges', track.id, name), badge({ ...track, ...entry }))
     }
 }

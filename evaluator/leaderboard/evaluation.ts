@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { z } from 'zod'
 import { asZooError, ZooError } from '../../manifests/error.ts'
+import { submissionSchema } from '../../manifests/schema/leaderboard.ts'
 import { parseAs } from '../../manifests/schema/parse.ts'
 import { type ExampleRow, examplesSchema, type Result, resultSchema } from '../../manifests/schema/result.ts'
 
@@ -11,13 +13,17 @@ export interface Evaluation {
   readonly result: Result
   /** Ordered by index. */
   readonly examples: readonly ExampleRow[]
+  /** What the submitter says of warning flags, by the flag's name. */
+  readonly explanations: Readonly<Record<string, string>>
   /** The files of which the board keeps a copy, so that every number can be checked against its outcomes. */
   readonly files: ReadonlyMap<string, Uint8Array>
   /** Digest over those files' names and contents. */
   readonly sha256: string
 }
 
-const KEPT = ['result.json', 'examples.json'] as const
+const NEEDED = ['result.json', 'examples.json'] as const
+/** Written by hand, beside the ledger, where a flag wants an explanation. */
+const SUBMISSION = 'submission.json'
 
 /**
  * @throws ZooError `not-found` when the folder holds no finished evaluation, `invalid-manifest` when what it
@@ -25,23 +31,26 @@ const KEPT = ['result.json', 'examples.json'] as const
  */
 export async function readEvaluation(dir: string): Promise<Evaluation> {
   const files = new Map<string, Uint8Array>()
-  for (const name of KEPT) {
-    files.set(
-      name,
-      await readFile(join(dir, name)).catch((error) => {
-        if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw asZooError(error)
-        throw new ZooError('not-found', `${dir} holds no finished evaluation: ${name} is missing`, {
-          hint: 'finish it by running the same `zoo eval ... --out` again; shards are joined by `zoo merge`',
-        })
-      }),
-    )
+  for (const name of [...NEEDED, SUBMISSION]) {
+    const bytes = await readFile(join(dir, name)).catch((error) => {
+      if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined
+      throw asZooError(error)
+    })
+    if (bytes) files.set(name, bytes)
   }
-  const result = parseAs(resultSchema, json(files, 'result.json', dir), join(dir, 'result.json'))
-  const examples = parseAs(examplesSchema, json(files, 'examples.json', dir), join(dir, 'examples.json'))
+  const missing = NEEDED.find((name) => !files.has(name))
+  if (missing)
+    throw new ZooError('not-found', `${dir} holds no finished evaluation: ${missing} is missing`, {
+      hint: 'finish it by running the same `zoo eval ... --out` again; shards are joined by `zoo merge`',
+    })
+  const read = <T extends z.ZodType>(schema: T, name: string): z.output<T> =>
+    parseAs(schema, json(files, name, dir), join(dir, name))
+  const examples = read(examplesSchema, 'examples.json')
   return {
     dir,
-    result,
+    result: read(resultSchema, 'result.json'),
     examples: [...examples].sort((a, b) => a.index - b.index),
+    explanations: files.has(SUBMISSION) ? read(submissionSchema, SUBMISSION).explanations : {},
     files,
     sha256: digest(files),
   }

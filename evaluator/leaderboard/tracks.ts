@@ -126,7 +126,7 @@ function makeEntry(
   rank: Entry['rank'],
   models: ReadonlyMap<string, ModelCard>,
 ): Entry {
-  const { result, examples } = evaluation
+  const { result, examples, explanations } = evaluation
   const total = (key: 'seconds' | 'forwards' | 'backwards') =>
     result.attacks.reduce((sum, attack) => sum + attack[key], 0)
   return {
@@ -137,7 +137,7 @@ function makeEntry(
     attacks: result.attacks,
     budget: { seconds: total('seconds'), forwards: total('forwards'), backwards: total('backwards') },
     curve: result.curve,
-    flags: result.flags,
+    flags: result.flags.map((flag) => ({ ...flag, ...optional('explanation', explanations[flag.name]) })),
     skipped: result.skipped,
     images: imagesOf(examples),
     seed: result.seed,

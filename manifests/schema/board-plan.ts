@@ -6,8 +6,6 @@ import { modelManifestSchema, nameSchema } from './model.ts'
 const plannedModelSchema = z.strictObject({
   /** MODEL as commands take it: a zoo name, a path (from this file's folder), an https URL. */
   model: z.string().min(1),
-  /** How the board calls a bare .onnx file; a zoo model is called by its name. */
-  name: nameSchema.optional(),
   /** The data set whose tracks it joins; as the manifest says where absent. */
   dataset: nameSchema.optional(),
   /** What a bare file's manifest would say. */

@@ -46,7 +46,8 @@ export const entrySchema = z.strictObject({
   }),
   /** Robust accuracy against gradients per image. */
   curve: resultSchema.shape.curve,
-  flags: z.array(flagSchema),
+  /** Warning flags, each with what the submitter says of it. */
+  flags: z.array(flagSchema.extend({ explanation: z.string().optional() })),
   /** Attacks of the battery that were left out, each with the reason: the model has no gradient, say. */
   skipped: resultSchema.shape.skipped,
   images: imagesSchema,
@@ -63,6 +64,13 @@ export const entrySchema = z.strictObject({
   ledger: z.strictObject({ path: z.string().min(1), sha256: sha256Schema }),
   /** The command that reproduces the numbers. */
   command: z.string().min(1),
+})
+
+/** `submission.json`, beside a ledger: what its submitter has to say. */
+export const submissionSchema = z.strictObject({
+  schemaVersion: z.literal(1),
+  /** Why each warning flag is no reason for doubt, or what the doubt amounts to, by the flag's name. */
+  explanations: z.record(z.string(), z.string().min(1)),
 })
 
 /** A figure published elsewhere: shown for orientation, never ranked, never called measured. */

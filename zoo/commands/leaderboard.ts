@@ -1,6 +1,8 @@
 import type { Command } from 'commander'
 import { zooCommand } from '../output.ts'
+import { badgeCommand } from './leaderboard/badge.ts'
 import { buildCommand } from './leaderboard/build.ts'
+import { checkCommand } from './leaderboard/check.ts'
 import { compareCommand } from './leaderboard/compare.ts'
 import { planCommand } from './leaderboard/plan.ts'
 import { regenerateCommand } from './leaderboard/regenerate.ts'
@@ -13,8 +15,10 @@ export function command(): Command {
     'zoo leaderboard compare board/v1 board/v2',
   ])
     .addCommand(buildCommand())
+    .addCommand(checkCommand())
     .addCommand(compareCommand())
     .addCommand(planCommand())
     .addCommand(regenerateCommand())
+    .addCommand(badgeCommand())
     .addCommand(serveCommand())
 }

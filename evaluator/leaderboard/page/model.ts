@@ -70,7 +70,10 @@ const head = (
 
 function flags({ flags }: Entry): Html | null {
   if (flags.length === 0) return null
-  return html`<section id="flags" aria-label="Warning flags">${flags.map(({ name, reason }) => html`<div class="warning"><b>⚑ ${name}</b>${reason !== name && html` – ${reason}`}</div>`)}</section>`
+  return html`<section id="flags" aria-label="Warning flags">${flags.map(
+    ({ name, reason, explanation }) =>
+      html`<div class="warning"><b>⚑ ${name}</b> – ${reason}${explanation && html`<br><span class="small">The submitter explains: ${explanation}</span>`}</div>`,
+  )}</section>`
 }
 
 function attacks({ attacks, images, skipped }: Entry, { battery }: Track): Html {

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { dirname, relative, resolve } from 'node:path'
 import type { Candidate, Job } from '../../../evaluator/leaderboard/jobs.ts'
 import { planJobs } from '../../../evaluator/leaderboard/jobs.ts'
 import { readBattery } from '../../../manifests/batteries/read.ts'
@@ -24,7 +24,7 @@ export async function readBoardPlan(path: string): Promise<BoardPlan> {
   const plan = parseAs(boardPlanSchema, document, path)
   const fromPlan = (spec: string): string => {
     const local = resolve(dirname(path), spec)
-    return existsSync(local) ? local : spec
+    return existsSync(local) ? relative('', local) : spec
   }
   return {
     ...plan,
@@ -48,7 +48,7 @@ async function candidateOf(planned: PlannedModel, client: Client): Promise<Candi
       hint: 'give `dataset` beside it in the plan',
     })
   return {
-    file: { name: planned.name ?? name, path, sha256 },
+    file: { name, path, sha256 },
     dataset,
     input: planned.input,
     outputKind: planned.output,
