@@ -45,6 +45,36 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/push.ts'),
   },
   {
+    name: 'list',
+    summary: 'The models in your own registry and in the one that ships with the zoo',
+    load: () => import('./commands/list.ts'),
+  },
+  {
+    name: 'info',
+    summary: "A model's card: threat model, results, size, who signed it",
+    load: () => import('./commands/info.ts'),
+  },
+  {
+    name: 'verify',
+    summary: 'Compare a pulled model with what was published, and look at its signature',
+    load: () => import('./commands/verify.ts'),
+  },
+  {
+    name: 'prune',
+    summary: 'Remove from the cache what nothing leads to any more',
+    load: () => import('./commands/prune.ts'),
+  },
+  {
+    name: 'login',
+    summary: 'Keep a token for a registry, in a file that only you can read',
+    load: () => import('./commands/login.ts'),
+  },
+  {
+    name: 'logout',
+    summary: 'Forget the token of a registry',
+    load: () => import('./commands/logout.ts'),
+  },
+  {
     name: 'convert',
     summary: 'Turn a tfjs layers or graph model into ONNX and compare the two',
     load: () => import('./commands/convert.ts'),

@@ -1,4 +1,5 @@
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
+import { VERIFY_MODES, type VerifyMode } from '../manifests/schema/trust.ts'
 import type { Io } from './output.ts'
 import { type Client, openClient } from './registry/client.ts'
 import { readSettings } from './registry/settings.ts'
@@ -9,6 +10,7 @@ export interface TransferOptions {
   readonly offline?: boolean
   readonly mirror?: string[]
   readonly endpoint?: string
+  readonly verify?: VerifyMode
 }
 
 const collect = (value: string, earlier: string[] = []): string[] => [...earlier, value]
@@ -22,6 +24,14 @@ export const endpointOption = (command: Command): Command =>
   command.option(
     '--endpoint <registry>',
     'HOST/PREFIX of a registry, or a folder with an OCI layout (ZOO_ENDPOINT)',
+  )
+
+export const verifyOption = (command: Command): Command =>
+  command.addOption(
+    new Option(
+      '--verify <mode>',
+      'what a missing or unknown signature means (ZOO_VERIFY; default warn)',
+    ).choices(VERIFY_MODES),
   )
 
 export const clientFor = (options: TransferOptions, io: Io): Client =>
