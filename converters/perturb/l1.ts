@@ -14,6 +14,12 @@ export const l1: Norm = {
     return sum
   },
 
+  dual(gradient) {
+    let most = 0
+    for (let i = 0; i < gradient.length; i++) most = Math.max(most, Math.abs(gradient[i]!))
+    return most
+  },
+
   /**
    * The nearest point (in L2) of the intersection of the L1 ball and [0,1] (Croce & Hein, "Mind the box", 2021, Prop. 2.2).
    * Each element moves min(max(|x - origin| - t, 0), room) away from the origin, where room is the way to the edge of [0,1]

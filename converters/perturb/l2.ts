@@ -12,6 +12,8 @@ export const l2: Norm = {
     return Math.sqrt(sum)
   },
 
+  dual: size,
+
   /**
    * Scales into the ball, then cuts to [0,1]. The cut only shortens the way from an origin inside [0,1], so both hold;
    * it is the projection that AutoAttack, Foolbox and others use, not the nearest point of the intersection.

@@ -11,6 +11,12 @@ export const linf: Norm = {
     return most
   },
 
+  dual(gradient) {
+    let sum = 0
+    for (let i = 0; i < gradient.length; i++) sum += Math.abs(gradient[i]!)
+    return sum
+  },
+
   project(x, origin, eps) {
     for (let i = 0; i < x.length; i++) {
       const centre = origin[i]!

@@ -11,6 +11,8 @@ export interface Norm {
   readonly name: NormName
   /** ‖a - b‖; NaN where an element is NaN. */
   distance(a: Float32Array, b: Float32Array): number
+  /** The dual norm, in which a gradient's length turns a gap in the function's value into a distance. */
+  dual(gradient: Float32Array): number
   /** Moves `x` into the ball and into [0,1], in place. */
   project(x: Float32Array, origin: Float32Array, eps: number): void
   /** `x += length * direction`, in place: the direction of unit norm in which a function with this gradient grows fastest. */

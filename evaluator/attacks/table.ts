@@ -1,7 +1,11 @@
 import type { AttackEntry } from '../../manifests/schema/battery.ts'
 import { apgd } from './apgd/apgd.ts'
 import type { Attack } from './attack.ts'
+import { carliniWagner } from './carlini-wagner.ts'
+import { deepFool } from './deepfool.ts'
 import { fab } from './fab/fab.ts'
+import { fmn } from './fmn.ts'
+import { hopSkipJump } from './hopskipjump.ts'
 import { noise } from './noise.ts'
 import { pgd } from './pgd.ts'
 import { square } from './square/square.ts'
@@ -39,6 +43,20 @@ const KINDS: { readonly [K in AttackEntry['kind']]: Kind<K> } = {
     make: fab,
   },
   square: { needs: 'logits', bounded: true, passes: ({ queries }) => queries, make: square },
+  deepfool: {
+    needs: 'gradients',
+    bounded: false,
+    passes: ({ iterations, classes }) => iterations * classes,
+    make: deepFool,
+  },
+  'carlini-wagner': {
+    needs: 'gradients',
+    bounded: false,
+    passes: ({ iterations, searches }) => iterations * searches,
+    make: carliniWagner,
+  },
+  fmn: { needs: 'gradients', bounded: false, passes: ({ iterations }) => iterations + 1, make: fmn },
+  hopskipjump: { needs: 'labels', bounded: false, passes: ({ queries }) => queries, make: hopSkipJump },
   noise: { needs: 'logits', bounded: true, passes: ({ draws }) => draws, make: noise },
 }
 

@@ -3,6 +3,7 @@ import type { DataSet } from '../../converters/data/dataset.ts'
 import { NORMS } from '../../converters/perturb/norms.ts'
 import { keyOf } from '../../converters/perturb/random.ts'
 import type { Task } from '../attacks/attack.ts'
+import { averaged } from '../attacks/eot.ts'
 import { attackOf } from '../attacks/table.ts'
 import { encodePerturbations } from './adversarial.ts'
 import { type Books, END, type Entry, keepBooks } from './books.ts'
@@ -57,7 +58,7 @@ export async function runUnit(unit: Unit, workshop: Workshop): Promise<Finished>
   let findings: Record<string, number> = {}
   if (work === 'clean') await books.submit(block.examples.map((example) => ({ example, x: example.origin })))
   else if (work === 'checks') findings = await runChecks(task, books, protocol)
-  else await attackOf(work)(task, books)
+  else await attackOf(work)(task, 'eot' in work ? averaged(books, work.eot) : books)
 
   return finish(unit, block, books, { protocol, findings, seconds: (performance.now() - began) / 1000 })
 }

@@ -64,6 +64,34 @@ const fabSchema = z.strictObject({
 
 const squareSchema = z.strictObject({ kind: z.literal('square'), ...common, queries: count })
 
+const deepFoolSchema = z.strictObject({
+  kind: z.literal('deepfool'),
+  ...gradient,
+  iterations: count.default(50),
+  overshoot: z.number().nonnegative().default(0.02),
+  /** Only the most likely classes are looked at. */
+  classes: count.default(10),
+})
+
+const carliniWagnerSchema = z.strictObject({
+  kind: z.literal('carlini-wagner'),
+  ...gradient,
+  iterations: count.default(1000),
+  searches: count.default(9),
+  learningRate: z.number().positive().default(0.01),
+  initialConstant: z.number().positive().default(0.001),
+  confidence: z.number().nonnegative().default(0),
+})
+
+const fmnSchema = z.strictObject({ kind: z.literal('fmn'), ...gradient, iterations: count.default(100) })
+
+const hopSkipJumpSchema = z.strictObject({
+  kind: z.literal('hopskipjump'),
+  ...common,
+  /** Calls of the model for one example, at most. */
+  queries: count.default(5000),
+})
+
 const noiseSchema = z.strictObject({ kind: z.literal('noise'), ...common, draws: count })
 
 export const attackSchema = z.discriminatedUnion('kind', [
@@ -71,6 +99,10 @@ export const attackSchema = z.discriminatedUnion('kind', [
   apgdSchema,
   fabSchema,
   squareSchema,
+  deepFoolSchema,
+  carliniWagnerSchema,
+  fmnSchema,
+  hopSkipJumpSchema,
   noiseSchema,
 ])
 

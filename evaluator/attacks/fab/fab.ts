@@ -1,14 +1,7 @@
 import type { NormName } from '../../../converters/perturb/norm.ts'
 import { normals, uniforms } from '../../../converters/perturb/random.ts'
-import {
-  type Attack,
-  type Example,
-  type Oracle,
-  predict,
-  type Query,
-  type Slope,
-  type Task,
-} from '../attack.ts'
+import { type Attack, type Example, type Oracle, predict, type Slope, type Task } from '../attack.ts'
+import { handInBeyond, handInWithin, type Seeker, seeker } from '../nearest.ts'
 import { chooseTargets } from '../targets.ts'
 import { PROJECTIONS } from './projection.ts'
 
@@ -22,13 +15,6 @@ export interface FabOptions {
 const ALPHA_MAX = 0.1
 const ETA = 1.05
 const BETA = 0.9
-
-interface Walk extends Query {
-  readonly x: Float32Array
-  /** The nearest misleading point so far. */
-  best: Float32Array | null
-  distance: number
-}
 
 /** A linear model of the boundary to one class: f(x + way) ≈ gap closed where w·way = gap. */
 interface Plane {
@@ -51,46 +37,33 @@ export function fab(options: FabOptions): Attack {
     const planes = targets ? targetedPlanes : nearestPlanes
     let walks = task.examples
       .filter((example) => !targets || targets.has(example))
-      .map((example): Walk => {
+      .map((example): Seeker => {
         const x = example.origin.slice()
         if (task.restart > 0) scatter(x, example, task.norm.name)
-        const walk = { example, x, best: null, distance: Number.POSITIVE_INFINITY }
-        return targets ? { ...walk, target: targets.get(example)! } : walk
+        return seeker(targets ? { example, x, target: targets.get(example)! } : { example, x })
       })
     for (let k = 0; k < options.iterations && walks.length > 0; k++) {
       const faced = await planes(walks, oracle, task)
       for (const [i, walk] of walks.entries()) step(walk, faced[i]!, task.norm.name)
       const logits = await oracle.logits(walks)
       const misled = walks.filter((walk, i) => predict(logits[i]!) !== walk.example.label)
-      const within = misled.filter((walk) => keepIfNearer(walk, task) && walk.distance <= walk.example.eps)
-      const verdicts = within.length > 0 ? await oracle.submit(within) : []
-      const broken = new Set(within.filter((_, i) => verdicts[i]))
+      const broken = await handInWithin(misled, oracle, task)
       for (const { x, example } of misled)
         for (let j = 0; j < x.length; j++) x[j] = example.origin[j]! + BETA * (x[j]! - example.origin[j]!)
-      if (task.stopWhenBroken) walks = walks.filter((walk) => !broken.has(walk))
+      walks = walks.filter((walk) => !broken.has(walk))
     }
-    const beyond = walks.filter(({ best, distance, example }) => best && distance > example.eps)
-    if (beyond.length > 0) await oracle.submit(beyond.map(({ example, best }) => ({ example, x: best! })))
+    await handInBeyond(walks, oracle)
   }
 }
 
-/** Takes the point where a walk stands as its best if it is nearer than the last. */
-function keepIfNearer(walk: Walk, task: Task): boolean {
-  const distance = task.norm.distance(walk.x, walk.example.origin)
-  if (distance >= walk.distance) return false
-  walk.distance = distance
-  walk.best = walk.x.slice()
-  return true
-}
-
-async function targetedPlanes(walks: readonly Walk[], oracle: Oracle): Promise<Plane[]> {
+async function targetedPlanes(walks: readonly Seeker[], oracle: Oracle): Promise<Plane[]> {
   const slopes = await oracle.gradients(walks, 'difference')
   return slopes.map(({ loss, gradient }) => ({ w: gradient, gap: -loss }))
 }
 
 /** For each walk the boundary that is nearest by its linear model. */
 async function nearestPlanes(
-  walks: readonly Walk[],
+  walks: readonly Seeker[],
   oracle: Oracle,
   { classes, norm }: Task,
 ): Promise<Plane[]> {
@@ -102,14 +75,14 @@ async function nearestPlanes(
   const slopes = await oracle.gradients(rivals, 'difference')
   return walks.map((_, i) => {
     const own = slopes.slice(i * (classes - 1), (i + 1) * (classes - 1))
-    const near = (slope: Slope) => Math.abs(slope.loss) / (1e-12 + dualNorm(slope.gradient, norm.name))
+    const near = (slope: Slope) => Math.abs(slope.loss) / (1e-12 + norm.dual(slope.gradient))
     const { loss, gradient } = own.reduce((a, b) => (near(b) < near(a) ? b : a))
     return { w: gradient, gap: -loss }
   })
 }
 
 /** One step of a walk, in place. */
-function step({ x, example: { origin } }: Walk, { w, gap }: Plane, norm: NormName): void {
+function step({ x, example: { origin } }: Seeker, { w, gap }: Plane, norm: NormName): void {
   const fromHere = new Float32Array(x.length)
   const fromOrigin = new Float32Array(x.length)
   let between = 0
@@ -121,13 +94,6 @@ function step({ x, example: { origin } }: Walk, { w, gap }: Plane, norm: NormNam
     const moved = (1 - alpha) * (x[i]! + ETA * fromHere[i]!) + alpha * (origin[i]! + ETA * fromOrigin[i]!)
     x[i] = Math.min(Math.max(moved, 0), 1)
   }
-}
-
-/** The norm in which a gradient's length is what divides a gap to give a distance: the dual of the attack's. */
-function dualNorm(gradient: Float32Array, norm: NormName): number {
-  if (norm === 'l2') return Math.sqrt(gradient.reduce((sum, slope) => sum + slope ** 2, 0))
-  if (norm === 'linf') return gradient.reduce((sum, slope) => sum + Math.abs(slope), 0)
-  return gradient.reduce((most, slope) => Math.max(most, Math.abs(slope)), 0)
 }
 
 /** A random point at half of eps from the clean image, cut to [0,1]. */
