@@ -3,9 +3,11 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { z } from 'zod'
 import { asZooError, ZooError } from '../../manifests/error.ts'
+import type { InputDescription } from '../../manifests/schema/input.ts'
 import { submissionSchema } from '../../manifests/schema/leaderboard.ts'
 import { parseAs } from '../../manifests/schema/parse.ts'
 import { type ExampleRow, examplesSchema, type Result, resultSchema } from '../../manifests/schema/result.ts'
+import { openLedger } from '../protocol/ledger.ts'
 
 /** One finished run of `zoo eval --out`. */
 export interface Evaluation {
@@ -13,6 +15,8 @@ export interface Evaluation {
   readonly result: Result
   /** Ordered by index. */
   readonly examples: readonly ExampleRow[]
+  /** How the model's images were described, where the plan says. */
+  readonly input?: InputDescription | undefined
   /** What the submitter says of warning flags, by the flag's name. */
   readonly explanations: Readonly<Record<string, string>>
   /** The files of which the board keeps a copy, so that every number can be checked against its outcomes. */
@@ -50,6 +54,7 @@ export async function readEvaluation(dir: string): Promise<Evaluation> {
     dir,
     result: read(resultSchema, 'result.json'),
     examples: [...examples].sort((a, b) => a.index - b.index),
+    input: (await openLedger(dir).plan())?.protocol.model.input,
     explanations: files.has(SUBMISSION) ? read(submissionSchema, SUBMISSION).explanations : {},
     files,
     sha256: digest(files),

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { ZooError } from '../../manifests/error.ts'
 import type { Battery } from '../../manifests/schema/battery.ts'
 import type { PlannedTrack } from '../../manifests/schema/board-plan.ts'
@@ -55,7 +55,7 @@ export async function planJobs(
   for (const track of tracks) {
     const joining = candidates.filter(({ dataset }) => dataset === track.dataset)
     const battery = readBattery(track.battery)
-    const name = `${track.dataset}-${track.norm}-${slug(epsText(parseEps(track.eps)))}-${battery.id}-v${slug(battery.version)}`
+    const name = `${slug(basename(track.dataset))}-${track.norm}-${slug(epsText(parseEps(track.eps)))}-${battery.id}-v${slug(battery.version)}`
     const seed =
       track.seed === 'fresh'
         ? await roundSeed(

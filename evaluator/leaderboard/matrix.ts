@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { inputWords } from './command.ts'
 import type { Job } from './jobs.ts'
 
 /** A job matrix as GitHub Actions takes it: `strategy: { matrix: ${{ fromJSON(...) }} }`. */
@@ -36,26 +37,20 @@ export function matrixOf(jobs: readonly Job[], shards: number): Matrix {
 /** `zoo eval` with everything that decides an outcome. */
 function argumentsOf({ candidate, track, seed }: Job): string[] {
   const { input, outputKind, spec } = candidate
-  const flag = (name: string, value: unknown): string[] => (value === undefined ? [] : [name, String(value)])
   return [
     spec,
-    ...flag('--data', track.dataset),
-    ...flag('--battery', track.battery),
-    ...flag('--norm', track.norm),
-    ...flag('--eps', track.eps),
-    ...flag('--limit', track.images),
-    ...flag('--seed', seed),
-    ...flag('--output-kind', outputKind),
-    ...(input
-      ? [
-          ...flag('--range', input.range.join(',')),
-          ...flag('--channels', input.channels),
-          ...flag('--mean', input.mean?.join(',')),
-          ...flag('--std', input.std?.join(',')),
-          ...flag('--layout', input.layout),
-          ...flag('--size', input.size?.join('x')),
-          ...flag('--label-offset', input.labelOffset),
-        ]
-      : []),
+    ...[
+      '--data',
+      track.dataset,
+      '--battery',
+      track.battery,
+      '--norm',
+      track.norm,
+      '--eps',
+      String(track.eps),
+    ],
+    ...['--limit', String(track.images), '--seed', String(seed)],
+    ...(outputKind === undefined ? [] : ['--output-kind', outputKind]),
+    ...(input ? inputWords(input) : []),
   ]
 }

@@ -4,6 +4,7 @@ import type { Entry, Reported, ReportedEntry, Track } from '../../manifests/sche
 import type { ModelManifest } from '../../manifests/schema/model.ts'
 import type { Result } from '../../manifests/schema/result.ts'
 import { parseEps } from '../eps.ts'
+import { inputWords, shellLine, threatWords } from './command.ts'
 import type { Evaluation } from './evaluation.ts'
 import { epsText, slug } from './format.ts'
 import { rankIntervals } from './rank.ts'
@@ -127,11 +128,12 @@ function makeEntry(
   models: ReadonlyMap<string, ModelCard>,
 ): Entry {
   const { result, examples, explanations } = evaluation
+  const card = models.get(result.model.sha256)
   const total = (key: 'seconds' | 'forwards' | 'backwards') =>
     result.attacks.reduce((sum, attack) => sum + attack[key], 0)
   return {
     rank,
-    model: describe(result.model, models.get(result.model.sha256)?.manifest),
+    model: describe(result.model, card?.manifest),
     clean: result.clean,
     robust: result.robust,
     attacks: result.attacks,
@@ -144,9 +146,9 @@ function makeEntry(
     software: result.software,
     provider: result.provider,
     date: result.date,
-    ...optional('signer', models.get(result.model.sha256)?.signer),
+    ...optional('signer', card?.signer),
     ledger: { path: `ledgers/${evaluation.sha256.slice(0, 16)}`, sha256: evaluation.sha256 },
-    command: commandFor(evaluation),
+    command: commandFor(evaluation, card),
   }
 }
 
@@ -184,15 +186,20 @@ export function imagesOf(examples: readonly { index: number }[]): Entry['images'
   return { count: examples.length, sha256: createHash('sha256').update(text).digest('hex') }
 }
 
-function commandFor({ result, examples }: Evaluation): string {
+/** The command that gives these outcomes again. A zoo model's manifest says how it wants its images; a bare file's flags do. */
+function commandFor({ result, examples, input }: Evaluation, card: ModelCard | undefined): string {
   const { model, dataset, seed } = result
-  return `zoo eval ${model.name} --data ${dataset.name} ${threatFlags(result)} --limit ${examples.length} --seed ${seed}`
-}
-
-/** Battery and threat as `zoo eval` takes them; eps in a form that is read back exactly. */
-export function threatFlags({ threat, battery }: Pick<Track, 'threat' | 'battery'>): string {
-  const flags = `--battery ${battery.id} --norm ${threat.norm}`
-  if (threat.eps === null) return flags
-  const text = epsText(threat.eps)
-  return `${flags} --eps ${parseEps(text) === threat.eps ? text : threat.eps}`
+  return shellLine([
+    'zoo',
+    'eval',
+    model.name,
+    '--data',
+    dataset.name,
+    ...threatWords(result),
+    '--limit',
+    String(examples.length),
+    '--seed',
+    String(seed),
+    ...(input && !card ? inputWords(input) : []),
+  ])
 }

@@ -1,20 +1,21 @@
 import { z } from 'zod'
 import { epsSchema, normSchema } from './battery.ts'
 import { inputSchema } from './input.ts'
-import { modelManifestSchema, nameSchema } from './model.ts'
+import { modelManifestSchema } from './model.ts'
 
 const plannedModelSchema = z.strictObject({
   /** MODEL as commands take it: a zoo name, a path (from this file's folder), an https URL. */
   model: z.string().min(1),
-  /** The data set whose tracks it joins; as the manifest says where absent. */
-  dataset: nameSchema.optional(),
+  /** The data set whose tracks it joins, as the tracks call it; as the manifest says where absent. */
+  dataset: z.string().min(1).optional(),
   /** What a bare file's manifest would say. */
   input: inputSchema.optional(),
   output: modelManifestSchema.shape.output.unwrap().optional(),
 })
 
 const plannedTrackSchema = z.strictObject({
-  dataset: nameSchema,
+  /** DATA as commands take it: a data set of the zoo, a folder or an .npz (from this file's folder). */
+  dataset: z.string().min(1),
   /** A battery of the zoo, or the path of a .json file (from this file's folder). */
   battery: z.string().min(1),
   norm: normSchema,

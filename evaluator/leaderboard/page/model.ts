@@ -33,14 +33,13 @@ ${head('Clean accuracy', 'clean', entry.clean, entry, root)}
 ${flags(entry)}
 <h2 id="attacks">Attack by attack</h2>
 ${attacks(entry, track)}
-${charts(entry)}
+${charts(entry, track)}
 ${pictures(entry)}
 <h2 id="use">Use it, reproduce it</h2>
 ${model.version !== undefined && html`<p class="small soft">Get the model, verified to the byte:</p>${command(`zoo pull ${model.name}`)}`}
 <p class="small soft">Evaluate it again; the same versions of the software on the same kind of processor give the same outcomes, image by image:</p>
 ${command(entry.command)}
-<h2 id="card">Card</h2>
-${definitions(card(entry))}
+${model.version !== undefined && html`<h2 id="card">Card</h2>${definitions(card(entry))}`}
 <h2 id="evidence">Evidence</h2>
 ${definitions(evidence(entry, root))}
 ${elsewhere(entry, track, siblings)}
@@ -92,8 +91,8 @@ function attacks({ attacks, images, skipped }: Entry, { battery }: Track): Html 
 ${skipped.length > 0 && html`<p class="small soft">Left out: ${skipped.map(({ name, reason }, i) => html`${i > 0 && '; '}${name}, because ${reason}`)}.</p>`}`
 }
 
-function charts(entry: Entry): Html | null {
-  const drawn = [iterationChart([entry]), budgetChart([entry])].filter((chart) => chart !== undefined)
+function charts(entry: Entry, track: Track): Html | null {
+  const drawn = [iterationChart([entry], track), budgetChart([entry])].filter((chart) => chart !== undefined)
   return drawn.length === 0 ? null : html`<div class="figures">${drawn.map(figure)}</div>`
 }
 

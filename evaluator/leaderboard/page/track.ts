@@ -1,6 +1,6 @@
 import type { ReportedEntry, Track } from '../../../manifests/schema/leaderboard.ts'
+import { shellLine, threatWords } from '../command.ts'
 import { day, percent } from '../format.ts'
-import { threatFlags } from '../tracks.ts'
 import { figure } from './charts/chart.ts'
 import { trackCharts } from './charts/track.ts'
 import { type Html, html, link } from './html.ts'
@@ -104,5 +104,8 @@ export const command = (text: string): Html =>
 /** What a newcomer runs: the track's threat and battery, on as many images as the others. */
 function joinCommand({ dataset, threat, battery, entries }: Track): string {
   const count = Math.max(...entries.map(({ images }) => images.count))
-  return `zoo eval MODEL.onnx --data ${dataset.name} ${threatFlags({ threat, battery })} --limit ${count} --out LEDGER`
+  return shellLine([
+    ...['zoo', 'eval', 'MODEL.onnx', '--data', dataset.name, ...threatWords({ threat, battery })],
+    ...['--limit', String(count), '--out', 'LEDGER'],
+  ])
 }

@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseEps } from '../../../evaluator/eps.ts'
+import { inputWords, shellLine, threatWords } from '../../../evaluator/leaderboard/command.ts'
 import { epsText, percent, points, short, slug } from '../../../evaluator/leaderboard/format.ts'
 import { html, link } from '../../../evaluator/leaderboard/page/html.ts'
-import { threatFlags } from '../../../evaluator/leaderboard/tracks.ts'
+import { inputSchema } from '../../../manifests/schema/input.ts'
 
 describe('how figures are written', () => {
   it('writes a radius as the field does', () => {
@@ -22,13 +23,28 @@ describe('how figures are written', () => {
   it('puts a radius into a command so that exactly it is read back', () => {
     fc.assert(
       fc.property(fc.double({ min: 1e-6, max: 10, noNaN: true }), (eps) => {
-        const flags = threatFlags({
+        const words = threatWords({
           threat: { norm: 'l2', eps, targeted: false },
           battery: { id: 'quick', version: '1', aggregation: 'worst-case', sha256: '' },
         })
-        expect(parseEps(flags.split('--eps ')[1]!)).toBe(eps)
+        expect(parseEps(words.at(-1)!)).toBe(eps)
       }),
     )
+  })
+
+  it('puts into a command only what is unusual, quoted where a shell would trip', () => {
+    expect(inputWords(inputSchema.parse({}))).toEqual([])
+    const input = inputSchema.parse({
+      range: [-1, 1],
+      channels: 'bgr',
+      mean: [0.5],
+      size: [224, 192],
+      labelOffset: 1,
+    })
+    expect(shellLine(inputWords(input))).toBe(
+      '--range -1,1 --channels bgr --mean 0.5 --size 224x192 --label-offset 1',
+    )
+    expect(shellLine(['a b', "it's", '$(rm)', ''])).toBe(`'a b' 'it'\\''s' '$(rm)' ''`)
   })
 
   it('writes accuracies, differences and counts', () => {

@@ -28,8 +28,16 @@ export async function readBoardPlan(path: string): Promise<BoardPlan> {
   }
   return {
     ...plan,
-    tracks: plan.tracks.map((track) => ({ ...track, battery: fromPlan(track.battery) })),
-    models: plan.models.map((model) => ({ ...model, model: fromPlan(model.model) })),
+    tracks: plan.tracks.map((track) => ({
+      ...track,
+      dataset: fromPlan(track.dataset),
+      battery: fromPlan(track.battery),
+    })),
+    models: plan.models.map((model) => ({
+      ...model,
+      model: fromPlan(model.model),
+      ...(model.dataset !== undefined && { dataset: fromPlan(model.dataset) }),
+    })),
   }
 }
 

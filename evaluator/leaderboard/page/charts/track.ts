@@ -8,7 +8,7 @@ import { scatterChart } from './scatter.ts'
 export function trackCharts(track: Track, siblings: readonly Track[]): Chart[] {
   return [
     scatterChart(track.entries),
-    iterationChart(track.entries),
+    iterationChart(track.entries, track),
     budgetChart(track.entries),
     epsChart(track, siblings),
     depthChart(track.entries),
@@ -17,7 +17,12 @@ export function trackCharts(track: Track, siblings: readonly Track[]): Chart[] {
 }
 
 /** The paper's PGD curve: accuracy after ever more iterations. Whoever looks at the left end alone may rank wrongly. */
-export function iterationChart(entries: readonly Entry[]): Chart | undefined {
+export function iterationChart(
+  entries: readonly Entry[],
+  { battery }: Pick<Track, 'battery'>,
+): Chart | undefined {
+  // Only where each attack runs on every image do several lengths of one attack make a curve.
+  if (battery.aggregation !== 'each') return undefined
   const series = entries.flatMap(({ model, attacks }): Series[] => {
     const points = attacks
       .flatMap(({ iterations, robustAccuracy }) =>
