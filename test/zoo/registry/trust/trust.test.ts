@@ -1,0 +1,260 @@
+import { generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { trustPolicySchema, type VerifyMode } from '../../../../manifests/schema/trust.ts'
+import { LayoutRegistry } from '../../../../zoo/registry/oci/layout.ts'
+import { pullModel } from '../../../../zoo/registry/pull.ts'
+import { pushModel } from '../../../../zoo/registry/push.ts'
+import { hashFile } from '../../../../zoo/registry/store/hash.ts'
+import { BUNDLE, isSignedBy, parseBundle, signStatement } from '../../../../zoo/registry/trust/bundle.ts'
+import { signModel } from '../../../../zoo/registry/trust/check.ts'
+import { readPrivateKey, readPublicKey, toPem } from '../../../../zoo/registry/trust/key.ts'
+import { trustFor } from '../../../../zoo/registry/trust/policy.ts'
+import { checkStatement, makeStatement } from '../../../../zoo/registry/trust/statement.ts'
+import { filesBelow, verifyModel } from '../../../../zoo/registry/verify.ts'
+import { makeModel, sha256, temporaryFolder, testClient } from '../help.ts'
+
+const newKey = (namedCurve = 'P-256'): { privateKey: KeyObject; publicKey: KeyObject } =>
+  generateKeyPairSync('ec', { namedCurve })
+const ali = newKey()
+const eve = newKey()
+const files = [
+  { path: 'model.onnx', sha256: sha256('weights') },
+  { path: 'README.md', sha256: sha256('card') },
+]
+
+describe('a signature', () => {
+  for (const curve of ['P-256', 'P-384', 'P-521'])
+    it(`by a key on ${curve} is known by that key and by no other`, () => {
+      const { privateKey, publicKey } = newKey(curve)
+      const bundle = parseBundle(signStatement(makeStatement('net', files), privateKey))
+      expect(isSignedBy(bundle, publicKey)).toBe(true)
+      expect(isSignedBy(bundle, newKey(curve).publicKey)).toBe(false)
+      expect(() => checkStatement(bundle.payload, files)).not.toThrow()
+    })
+
+  it('is void when a byte of what it says changes', () => {
+    const document = JSON.parse(signStatement(makeStatement('net', files), ali.privateKey).toString())
+    const payload = Buffer.from(document.dsseEnvelope.payload, 'base64').toString().replace('"net"', '"bet"')
+    document.dsseEnvelope.payload = Buffer.from(payload).toString('base64')
+    expect(isSignedBy(parseBundle(Buffer.from(JSON.stringify(document))), ali.publicKey)).toBe(false)
+  })
+
+  const others: [string, typeof files, RegExp][] = [
+    [
+      'another file',
+      [{ path: 'model.onnx', sha256: sha256('evil') }, files[1]!],
+      /is for another model.onnx/,
+    ],
+    ['a file more', [...files, { path: 'extra', sha256: sha256('') }], /does not cover extra/],
+    ['a file less', [files[0]!], /covers files that the model does not have/],
+  ]
+  for (const [what, changed, message] of others)
+    it(`does not fit ${what}`, () => {
+      const { payload } = parseBundle(signStatement(makeStatement('net', files), ali.privateKey))
+      expect(() => checkStatement(payload, changed)).toThrow(message)
+    })
+
+  it('that contradicts itself is refused', () => {
+    const statement = makeStatement('net', files) as { subject: { digest: { sha256: string } }[] }
+    statement.subject[0]!.digest.sha256 = sha256('')
+    expect(() => checkStatement(Buffer.from(JSON.stringify(statement)), files)).toThrow(/contradicts itself/)
+  })
+
+  it('of the OpenSSF tool is understood', async () => {
+    const folder = join(import.meta.dirname, 'signed-by-model-signing')
+    const bundle = parseBundle(readFileSync(join(folder, 'bundle.json')))
+    expect(isSignedBy(bundle, readPublicKey(join(folder, 'key.pub')))).toBe(true)
+    const paths = await filesBelow(join(folder, 'model'))
+    const signed = await Promise.all(
+      paths.map(async (path) => ({ path, sha256: (await hashFile(join(folder, 'model', path))).sha256 })),
+    )
+    expect(signed).toHaveLength(3)
+    expect(() => checkStatement(bundle.payload, signed)).not.toThrow()
+  })
+
+  for (const [what, text] of [
+    ['not JSON', 'nonsense'],
+    ['no bundle', '{"mediaType":"text/plain"}'],
+  ] as const)
+    it(`that is ${what} is refused`, () => {
+      expect(() => parseBundle(Buffer.from(text))).toThrow(/not a Sigstore bundle/)
+    })
+})
+
+describe('a key', () => {
+  const write = (text: string | Buffer): string => {
+    const path = join(temporaryFolder(), 'key.pem')
+    writeFileSync(path, text)
+    return path
+  }
+
+  it('is opened with the password', () => {
+    const pem = ali.privateKey.export({
+      type: 'pkcs8',
+      format: 'pem',
+      cipher: 'aes-256-cbc',
+      passphrase: 'sesame',
+    })
+    const path = write(pem)
+    expect(() => readPrivateKey(path)).toThrow(expect.objectContaining({ code: 'usage' }))
+    vi.stubEnv('ZOO_KEY_PASSWORD', 'sesame')
+    expect(toPem(readPrivateKey(path))).toBe(toPem(ali.publicKey))
+    vi.unstubAllEnvs()
+  })
+
+  it('of another kind is refused with a hint how to make one', () => {
+    const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+    expect(() => readPublicKey(write(toPem(publicKey)))).toThrow(
+      expect.objectContaining({ code: 'usage', hint: expect.stringContaining('openssl ecparam') }),
+    )
+  })
+
+  it('that is no key is refused', () => {
+    expect(() => readPublicKey(write('hello'))).toThrow(/is not a public key in PEM form/)
+  })
+})
+
+describe('a policy', () => {
+  const signer = { key: toPem(ali.publicKey) }
+
+  it('is the first rule that fits', () => {
+    const policy = trustPolicySchema.parse({
+      ...{
+        schemaVersion: 1,
+        signers: { ali: signer, ci: { identity: 'x', issuer: 'https://issuer.example' } },
+      },
+      rules: [
+        { names: 'resnet*-advbn', signers: ['ali'], verify: 'require' },
+        { names: 'resnet*', signers: ['ci'] },
+      ],
+    })
+    expect([...trustFor(policy, 'resnet50-advbn').signers.keys()]).toEqual(['ali'])
+    expect(trustFor(policy, 'resnet50-advbn').verify).toBe('require')
+    expect([...trustFor(policy, 'resnet50').signers.keys()]).toEqual(['ci'])
+    expect(trustFor(policy, 'a-resnet').signers.size).toBe(0)
+    expect(trustFor(policy, 'vgg').verify).toBeUndefined()
+  })
+
+  it('cannot trust a signer whom it does not name', () => {
+    const policy = { schemaVersion: 1, signers: {}, rules: [{ names: '*', signers: ['ali'] }] }
+    expect(trustPolicySchema.safeParse(policy).error?.message).toContain('who is not among the signers')
+  })
+})
+
+describe('a model from an endpoint', () => {
+  const place = temporaryFolder()
+  const registry = new LayoutRegistry(place)
+  const reference = (name: string) => ({ name, tag: 'latest', digest: undefined })
+  beforeAll(async () => {
+    await pushModel(testClient(), makeModel('signed', { seed: 1 }).folder, { registry, key: ali.privateKey })
+    await pushModel(testClient(), makeModel('by-eve', { seed: 2 }).folder, { registry, key: eve.privateKey })
+    await pushModel(testClient(), makeModel('unsigned', { seed: 3 }).folder, { registry })
+    const both = await pushModel(testClient(), makeModel('forged', { seed: 4 }).folder, { registry })
+    await forge(both.digest)
+  })
+
+  /** A signature with ali's name on it that eve made. */
+  async function forge(digest: string): Promise<void> {
+    const descriptor = await registry.resolve({ name: 'forged', tag: 'latest', digest: undefined })
+    const bundle = JSON.parse(signStatement(makeStatement('forged', files), eve.privateKey).toString())
+    bundle.verificationMaterial.publicKey.hint = sha256(toPem(ali.publicKey))
+    const bytes = Buffer.from(JSON.stringify(bundle))
+    const layer = { mediaType: BUNDLE, digest: `sha256:${sha256(bytes)}`, size: bytes.length }
+    const mediaType = 'application/vnd.oci.image.manifest.v1+json'
+    const subject = { mediaType, digest, size: descriptor!.size }
+    const image = {
+      schemaVersion: 2,
+      mediaType,
+      artifactType: BUNDLE,
+      config: layer,
+      layers: [layer],
+      subject,
+    }
+    const manifest = Buffer.from(JSON.stringify(image))
+    await registry.putBlob('forged', layer, bytes)
+    const about = { mediaType, digest: `sha256:${sha256(manifest)}`, size: manifest.length }
+    await registry.putManifest('forged', about, manifest, [])
+  }
+
+  /** Someone who trusts ali for everything. */
+  function truster(verify?: VerifyMode) {
+    const client = testClient({ verify })
+    mkdirSync(client.settings.config, { recursive: true })
+    const policy = {
+      ...{ schemaVersion: 1, signers: { ali: { key: toPem(ali.publicKey) } } },
+      rules: [{ names: '*', signers: ['ali'] }],
+    }
+    writeFileSync(join(client.settings.config, 'trust.json'), JSON.stringify(policy))
+    return client
+  }
+
+  it('by a trusted signer is taken without a word', async () => {
+    const client = truster('require')
+    const pulled = await pullModel(client, reference('signed'), [registry])
+    expect(pulled.signature).toEqual({ state: 'trusted', signer: 'ali' })
+    expect(client.notes).toEqual([])
+  })
+
+  it('without a signature, or by somebody else, is taken with a warning', async () => {
+    for (const [name, state, said] of [
+      ['unsigned', 'unsigned', 'unsigned is not signed'],
+      ['by-eve', 'unknown', 'by-eve is signed by the key'],
+    ] as const) {
+      const client = truster()
+      expect((await pullModel(client, reference(name), [registry])).signature.state).toBe(state)
+      expect(client.notes[0]).toContain(said)
+    }
+  })
+
+  it('is not taken where a signature is required, and nothing of it is kept', async () => {
+    for (const name of ['unsigned', 'by-eve']) {
+      const client = truster('require')
+      await expect(pullModel(client, reference(name), [registry])).rejects.toMatchObject({
+        ...{ code: 'integrity', hint: expect.stringContaining('trust.json') },
+      })
+      expect(await filesBelow(join(client.settings.cache, 'models'))).toEqual([])
+    }
+  })
+
+  it('with a forged signature is not taken, required or not', async () => {
+    await expect(pullModel(truster(), reference('forged'), [registry])).rejects.toMatchObject({
+      ...{ code: 'integrity', message: expect.stringContaining('forged') },
+    })
+  })
+
+  it('with a good signature beside the forged one is taken', async () => {
+    const descriptor = await registry.resolve(reference('forged'))
+    const { manifest, folder } = makeModel('forged', { seed: 4 })
+    expect(folder).not.toBe('')
+    const found = await pullModel(truster('off'), reference('forged'), [registry])
+    const card = await hashFile(join(found.folder, 'manifest.json'))
+    const signed = {
+      name: 'forged',
+      digest: found.digest,
+      files: [{ path: 'manifest.json', ...card }, ...manifest.files],
+    }
+    await signModel(registry, signed, descriptor!, ali.privateKey)
+    expect((await pullModel(truster('require'), reference('forged'), [registry])).signature.state).toBe(
+      'trusted',
+    )
+  })
+
+  it('asks for no signature in the registry of one’s own', async () => {
+    const client = testClient()
+    const own = new LayoutRegistry(client.settings.registry)
+    await pushModel(client, makeModel('mine').folder)
+    expect((await pullModel(client, reference('mine'), [own])).signature.state).toBe('unchecked')
+    expect(client.notes).toEqual([])
+  })
+
+  it('is known by a key that is given with the command', async () => {
+    const client = testClient()
+    const options = { deep: false, places: [registry] }
+    const verified = await verifyModel(client, reference('signed'), { ...options, keys: [ali.publicKey] })
+    expect(verified.signature.state).toBe('trusted')
+    const other = await verifyModel(client, reference('signed'), { ...options, keys: [eve.publicKey] })
+    expect(other.signature.state).toBe('unknown')
+  })
+})
