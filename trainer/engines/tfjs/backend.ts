@@ -14,12 +14,8 @@ export async function useBackend(backend: TfjsBackend): Promise<void> {
   // tfjs advertises its other packages on the console unless it is told that this is production.
   tf.enableProdMode()
   try {
-    if (backend === 'wasm') {
-      await import('@tensorflow/tfjs-backend-wasm')
-      await tf.setBackend('wasm')
-      const { repairWasm } = await import('./wasm/repair.ts')
-      repairWasm()
-    } else if (backend === 'cpu') await tf.setBackend('cpu')
+    if (backend === 'wasm') await useWasm()
+    else if (backend === 'cpu') await tf.setBackend('cpu')
     else throw new ZooError('backend-unavailable', `the ${backend} backend is not set up here`)
   } catch (error) {
     const { message } = asZooError(error)
@@ -28,3 +24,18 @@ export async function useBackend(backend: TfjsBackend): Promise<void> {
     })
   }
 }
+
+async function useWasm(): Promise<void> {
+  const before = EVENTS.map((event) => process.listeners(event as 'uncaughtException'))
+  await import('@tensorflow/tfjs-backend-wasm')
+  await tf.setBackend('wasm')
+  // Emscripten's handlers would answer any uncaught error by printing the whole of its own source.
+  EVENTS.forEach((event, i) => {
+    for (const listener of process.listeners(event as 'uncaughtException'))
+      if (!before[i]!.includes(listener)) process.removeListener(event, listener)
+  })
+  const { repairWasm } = await import('./wasm/repair.ts')
+  repairWasm()
+}
+
+const EVENTS = ['uncaughtException', 'unhandledRejection'] as const

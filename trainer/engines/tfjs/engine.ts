@@ -27,7 +27,7 @@ export class TfjsEngine implements Engine {
   readonly backend: string
   readonly #weights: WeightTable
   readonly #momentum: number
-  /** Plans and uploaded constants of each graph, by the outputs wanted. */
+  /** Plans of each graph by what is wanted of it, and constants on the backend. */
   readonly #plans = new Map<Graph, Map<string, Plan>>()
   readonly #constants = new Map<Tensor, Value>()
 
@@ -111,7 +111,8 @@ export class TfjsEngine implements Engine {
     weights: readonly string[],
   ): Pass {
     const { graph } = form
-    const plan = this.#plan(graph, [...new Set([of, ...graph.outputs.map(({ name }) => name)])])
+    const wanted = [...new Set([of, ...graph.outputs.map(({ name }) => name)])]
+    const plan = this.#plan(graph, wanted, taps)
     let outputs = new Map<string, Value>()
     const gradients = new Map<string, Value>()
     tf.tidy(() => {
@@ -163,13 +164,13 @@ export class TfjsEngine implements Engine {
     return probes
   }
 
-  #plan(graph: Graph, wanted: readonly string[]): Plan {
+  #plan(graph: Graph, wanted: readonly string[], tapped: readonly string[] = []): Plan {
     const plans = this.#plans.get(graph) ?? new Map<string, Plan>()
     this.#plans.set(graph, plans)
-    const key = wanted.join('\n')
+    const key = [...wanted, '', ...tapped].join('\n')
     let plan = plans.get(key)
     if (!plan) {
-      plan = planOf(graph, wanted)
+      plan = planOf(graph, wanted, tapped)
       plans.set(key, plan)
       this.#weights.prefer(plan)
     }

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs'
 import { Attributes, describe, type Graph, type Node } from '../../../converters/onnx/graph.ts'
 import type { Tensor } from '../../../converters/onnx/tensor.ts'
 import { ZooError } from '../../../manifests/error.ts'
+import { ruleName, withFoldedNorms } from './fusion.ts'
 import type { Operands, Rule } from './rule.ts'
 import { RULES } from './rules/table.ts'
 import type { Value } from './value.ts'
@@ -22,33 +23,36 @@ export interface Plan {
   readonly constants: ReadonlyMap<string, Tensor>
 }
 
-/** @throws ZooError `unsupported-model` that names every node without a rule */
-export function planOf(graph: Graph, wanted: readonly string[]): Plan {
+/**
+ * @param tapped inner values that must exist by themselves, as something will be put in their place
+ * @throws ZooError `unsupported-model` that names every node without a rule
+ */
+export function planOf(graph: Graph, wanted: readonly string[], tapped: readonly string[] = []): Plan {
   const needed = new Set(wanted)
-  const lastFirst: Node[] = []
-  for (const node of [...graph.nodes].reverse())
+  const needing: Node[] = []
+  for (const node of graph.nodes.toReversed())
     if (node.outputs.some((output) => needed.has(output))) {
-      lastFirst.push(node)
+      needing.push(node)
       for (const name of node.inputs) needed.add(name)
     }
-  const missing = lastFirst.filter((node) => node.domain !== '' || !Object.hasOwn(RULES, node.opType))
+  const nodes = withFoldedNorms(needing.reverse(), new Set([...wanted, ...tapped]))
+  const missing = nodes.filter((node) => !Object.hasOwn(RULES, ruleName(node)))
   if (missing.length > 0)
     throw new ZooError(
       'unsupported-model',
-      `the tfjs engine has no rule for ${[...new Set(missing.map(describe))].slice(0, 8).join(', ')}`,
+      `the tfjs engine has no rule for ${missing.map(describe).slice(0, 8).join(', ')}`,
       { hint: `it covers ${Object.keys(RULES).sort().join(', ')}` },
     )
   // Read backwards, a value's first mention is its last use.
   const kept = new Set([...wanted, ...graph.inputs.map(({ name }) => name), ...graph.initializers.keys()])
-  const steps = lastFirst.map((node) => {
+  const lastFirst = nodes.toReversed().map((node) => {
     const mentioned = new Set([...node.inputs, ...node.outputs])
     const finished = [...mentioned].filter((name) => name !== '' && !kept.has(name))
     for (const name of finished) kept.add(name)
-    return { node, rule: RULES[node.opType]!, attributes: new Attributes(node), finished }
+    return { node, rule: RULES[ruleName(node)]!, attributes: new Attributes(node), finished }
   })
-  steps.reverse()
   const constants = [...graph.initializers].filter(([name]) => needed.has(name))
-  return { steps, wanted, constants: new Map(constants) }
+  return { steps: lastFirst.reverse(), wanted, constants: new Map(constants) }
 }
 
 /**

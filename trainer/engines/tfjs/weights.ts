@@ -52,7 +52,7 @@ export class WeightTable {
   /** Keeps convolution kernels the way tfjs convolves, so that no pass has to move their axes. */
   prefer(plan: Plan): void {
     for (const { node } of plan.steps) {
-      const entry = node.opType === 'Conv' ? this.#entries.get(node.inputs[1]!) : undefined
+      const entry = /^Conv/.test(node.opType) ? this.#entries.get(node.inputs[1]!) : undefined
       if (!entry || entry.layout === 'hwio') continue
       for (const [slot, tensor] of Object.entries(entry.slots) as [Slot, tf.Tensor | undefined][])
         if (tensor) tf.tidy(() => set(entry, slot, toLayout({ tensor, layout: entry.layout }, 'hwio')))

@@ -1,8 +1,11 @@
 import * as tf from '@tensorflow/tfjs'
 import { type Attributes, describe, type Node } from '../../../../converters/onnx/graph.ts'
 import { ZooError } from '../../../../manifests/error.ts'
-import type { Rule, RuleTable } from '../rule.ts'
-import { inNhwc, onnxShape, toHwio, toNhwc } from '../value.ts'
+import { affineByChannel, meanByChannel } from '../channel.ts'
+import { withGradient } from '../custom-gradient.ts'
+import type { Operands, Rule, RuleTable } from '../rule.ts'
+import { inNhwc, toHwio, toNhwc } from '../value.ts'
+import { runningAffine } from './normalisation.ts'
 
 export type Pair = [number, number]
 export type Pads = [Pair, Pair, Pair, Pair]
@@ -36,26 +39,46 @@ export function windowOf(node: Node, attributes: Attributes, size: Pair, kernel:
   return { strides, dilations, pads: [[0, 0], axis(0), axis(1), [0, 0]] }
 }
 
-const conv: Rule = ({ node, attributes, input, optional }) => {
-  const x = toNhwc(input(0))
-  const kernel = input(1)
-  const [, , height, width] = onnxShape(kernel) as [number, number, number, number]
-  const { strides, dilations, pads } = windowOf(node, attributes, [x.shape[1], x.shape[2]], [height, width])
-  const groups = attributes.int('group', 1)
-  const bias = optional(2)?.tensor
-  const convolve = (part: tf.Tensor4D, weights: tf.Tensor4D): tf.Tensor4D =>
-    tf.conv2d(part, weights, strides, pads, 'NHWC', dilations)
-  let y: tf.Tensor4D
-  if (groups === 1) y = convolve(x, toHwio(kernel))
-  else {
-    const weights = tf.split(toHwio(kernel), groups, 3) as tf.Tensor4D[]
-    const parts = tf.split(x, groups, 3) as tf.Tensor4D[]
-    y = tf.concat(
-      parts.map((part, i) => convolve(part, weights[i]!)),
-      3,
-    )
-  }
-  return inNhwc(bias ? tf.add(y, bias) : y)
+const conv: Rule = (operands) => {
+  const bias = operands.optional(2)?.tensor as tf.Tensor1D | undefined
+  return inNhwc(convolved(operands, toHwio(operands.input(1)), bias))
 }
 
-export const CONVOLUTION: RuleTable = { Conv: conv }
+/** See `fusion.ts`: the norm's scale goes into the kernel, its shift becomes the bias. */
+const convBatchNormalization: Rule = (operands) => {
+  const { attributes, input, optional } = operands
+  const { a, b } = runningAffine(attributes, (i) => input(i + 2).tensor)
+  const bias = optional(2)?.tensor
+  const kernel = tf.mul(toHwio(input(1)), a) as tf.Tensor4D
+  return inNhwc(convolved(operands, kernel, bias ? tf.add(tf.mul(bias, a), b) : b))
+}
+
+function convolved(operands: Operands, kernel: tf.Tensor4D, bias: tf.Tensor1D | undefined): tf.Tensor4D {
+  const { node, attributes, input } = operands
+  const x = toNhwc(input(0))
+  const [height, width] = kernel.shape
+  const window = windowOf(node, attributes, [x.shape[1], x.shape[2]], [height, width])
+  const groups = attributes.int('group', 1)
+  const { strides, dilations, pads: pad } = window
+  if (groups === 1) return biased(tf.conv2d(x, kernel, strides, pad, 'NHWC', dilations), bias)
+  const kernels = tf.split(kernel, groups, 3) as tf.Tensor4D[]
+  const parts = tf.split(x, groups, 3) as tf.Tensor4D[]
+  const y = tf.concat(
+    parts.map((part, i) => tf.conv2d(part, kernels[i]!, strides, pad, 'NHWC', dilations)),
+    3,
+  )
+  return biased(y as tf.Tensor4D, bias)
+}
+
+/** Not as tfjs's fused convolution, which always computes the kernel's gradient: attacks need only the image's. */
+function biased(y: tf.Tensor4D, bias: tf.Tensor1D | undefined): tf.Tensor4D {
+  if (!bias) return y
+  const sum = withGradient([y, bias] as [tf.Tensor4D, tf.Tensor1D], (y, bias) => ({
+    value: affineByChannel(y, tf.onesLike(bias), bias),
+    saved: [],
+    gradient: (dy) => [tf.clone(dy), tf.mul(meanByChannel(dy), dy.size / bias.size)],
+  }))
+  return sum as tf.Tensor4D
+}
+
+export const CONVOLUTION: RuleTable = { Conv: conv, 'zoo.ConvBatchNormalization': convBatchNormalization }

@@ -1,5 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
+import type { Attributes } from '../../../../converters/onnx/graph.ts'
 import { ZooError } from '../../../../manifests/error.ts'
+import { affineByChannel, meanByChannel } from '../channel.ts'
 import { withGradient } from '../custom-gradient.ts'
 import type { Operands, Rule, RuleTable } from '../rule.ts'
 import { inNhwc, inOnnx, toNhwc, toOnnx } from '../value.ts'
@@ -7,16 +9,39 @@ import { inNhwc, inOnnx, toNhwc, toOnnx } from '../value.ts'
 const batchNormalization: Rule = (operands) =>
   operands.attributes.int('training_mode', 0) === 0 ? byRunning(operands) : byBatch(operands)
 
-/** y = a·x + b with a and b from running statistics: two passes, and the gradient to x is one. */
+/** y = a·x + b with a and b from running statistics, which are constants. */
 function byRunning({ attributes, input }: Operands): ReturnType<Rule> {
-  const [scale, bias, mean, variance] = [1, 2, 3, 4].map((i) => input(i).tensor) as [
-    tf.Tensor1D,
-    tf.Tensor1D,
-    tf.Tensor1D,
-    tf.Tensor1D,
+  const { a, b } = runningAffine(attributes, (i) => input(i).tensor)
+  return inNhwc(
+    withGradient([toNhwc(input(0)), a, b] as [tf.Tensor4D, tf.Tensor1D, tf.Tensor1D], (x, a, b) => ({
+      value: affineByChannel(x, a, b),
+      saved: [x, a],
+      gradient: (dy, saved) => {
+        const [x, a] = saved as [tf.Tensor, tf.Tensor1D]
+        const count = x.size / a.size
+        return [
+          affineByChannel(dy, a, tf.zerosLike(a)),
+          tf.mul(meanByChannel(tf.mul(dy, x)), count),
+          tf.mul(meanByChannel(dy), count),
+        ]
+      },
+    })),
+  )
+}
+
+/** Scale and shift of a batch normalisation in its inference form; `input` gives its operands 1 to 4. */
+export function runningAffine(
+  attributes: Attributes,
+  input: (index: number) => tf.Tensor,
+): { a: tf.Tensor1D; b: tf.Tensor1D } {
+  const [scale, bias, mean, variance] = [1, 2, 3, 4].map(input) as [
+    tf.Tensor,
+    tf.Tensor,
+    tf.Tensor,
+    tf.Tensor,
   ]
-  const a = tf.mul(scale, tf.rsqrt(tf.add(variance, attributes.float('epsilon', 1e-5))))
-  return inNhwc(tf.add(tf.mul(toNhwc(input(0)), a), tf.sub(bias, tf.mul(mean, a))))
+  const a = tf.mul(scale, tf.rsqrt(tf.add(variance, attributes.float('epsilon', 1e-5)))) as tf.Tensor1D
+  return { a, b: tf.sub(bias, tf.mul(mean, a)) }
 }
 
 function byBatch({ attributes, input }: Operands): ReturnType<Rule> {
@@ -30,19 +55,12 @@ function byBatch({ attributes, input }: Operands): ReturnType<Rule> {
   return [inNhwc(y), inOnnx(blended(mean, input(3).tensor)), inOnnx(blended(variance, input(4).tensor))]
 }
 
-/** Sum over all but the channels, of [.., C]: as a product with ones it runs at a matrix product's speed. */
-function sumOverBatch(x: tf.Tensor): tf.Tensor1D {
-  const channels = x.shape[x.rank - 1]!
-  const rows = x.size / channels
-  return tf.reshape(tf.matMul(tf.ones([1, rows]), tf.reshape(x, [rows, channels])), [channels])
-}
-
 /** Mean and biased variance of each channel. Nothing is differentiated here: see `normalisedByBatch`. */
 function moments(x: tf.Tensor4D): { mean: tf.Tensor1D; variance: tf.Tensor1D } {
-  const rows = x.size / x.shape[3]
   const both = withGradient([x], (input) => {
-    const mean = tf.div(sumOverBatch(input), rows)
-    const variance = tf.div(sumOverBatch(tf.square(tf.sub(input, mean))), rows)
+    const mean = meanByChannel(input)
+    const centred = affineByChannel(input, tf.onesLike(mean), tf.neg(mean))
+    const variance = meanByChannel(tf.square(centred))
     return {
       value: tf.stack([mean, variance]),
       saved: [],
@@ -67,22 +85,22 @@ function normalisedByBatch(
   variance: tf.Tensor1D,
   epsilon: number,
 ): tf.Tensor {
-  const count = x.size / x.shape[3]
   return withGradient([x, scale, bias], (input, gamma, beta) => {
-    const inverse = tf.rsqrt(tf.add(variance, epsilon))
-    const a = tf.mul(gamma, inverse)
+    const inverse = tf.rsqrt(tf.add(variance, epsilon)) as tf.Tensor1D
+    const a = tf.mul(gamma, inverse) as tf.Tensor1D
     return {
-      value: tf.add(tf.mul(input, a), tf.sub(beta, tf.mul(mean, a))),
+      value: affineByChannel(input, a, tf.sub(beta, tf.mul(mean, a))),
       saved: [input, mean, inverse, a],
       gradient: (dy, saved) => {
-        const [x, mean, inverse, a] = saved as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
-        const dBias = sumOverBatch(dy)
-        const dScale = tf.mul(inverse, tf.sub(sumOverBatch(tf.mul(dy, x)), tf.mul(mean, dBias)))
-        // dx = a·(dy - mean(dy) - x̂·mean(dy·x̂)), as one affine function of dy and x.
-        const slope = tf.div(tf.mul(tf.mul(a, inverse), dScale), -count)
-        const offset = tf.sub(tf.div(tf.mul(a, dBias), -count), tf.mul(slope, mean))
-        const dx = tf.add(tf.mul(dy, a), tf.add(tf.mul(x, slope), offset))
-        return [dx, dScale, dBias]
+        const [x, mean, inverse, a] = saved as [tf.Tensor, tf.Tensor1D, tf.Tensor1D, tf.Tensor1D]
+        const count = x.size / a.size
+        const meanDy = meanByChannel(dy)
+        const meanDyNormal = tf.mul(inverse, tf.sub(meanByChannel(tf.mul(dy, x)), tf.mul(mean, meanDy)))
+        // dx = a·(dy - mean(dy) - x̂·mean(dy·x̂)), as an affine function of dy plus one of x.
+        const slope = tf.neg(tf.mul(tf.mul(a, inverse), meanDyNormal)) as tf.Tensor1D
+        const offset = tf.neg(tf.add(tf.mul(a, meanDy), tf.mul(slope, mean))) as tf.Tensor1D
+        const dx = tf.add(affineByChannel(dy, a, tf.zerosLike(a)), affineByChannel(x, slope, offset))
+        return [dx, tf.mul(meanDyNormal, count), tf.mul(meanDy, count)]
       },
     }
   })

@@ -78,6 +78,7 @@ function imageGradient(dy: tf.Tensor4D, kernel: tf.Tensor4D, info: Info): tf.Ten
     const seen = tf.reshape(product, [batchSize, outHeight, outWidth, inChannels]) as tf.Tensor4D
     return fitted(strides ? spread(seen, strideHeight, strideWidth) : seen, inHeight, inWidth)
   }
+  if (strideHeight === 2 && strideWidth === 2) return subPixelGradient(dy, kernel, info)
   const turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2]) as tf.Tensor4D
   const spaced = strides ? spread(dy, strideHeight, strideWidth) : dy
   const top = filterHeight - 1 - padInfo.top
@@ -85,7 +86,7 @@ function imageGradient(dy: tf.Tensor4D, kernel: tf.Tensor4D, info: Info): tf.Ten
   const bottom = inHeight - (spaced.shape[1] + top - filterHeight + 1)
   const right = inWidth - (spaced.shape[2] + left - filterWidth + 1)
   // Padding wider than the kernel leaves outer rows of dy that saw zeros only.
-  const seen = tf.slice(
+  const seen = part(
     spaced,
     [0, Math.max(-top, 0), Math.max(-left, 0), 0],
     [
@@ -104,12 +105,64 @@ function imageGradient(dy: tf.Tensor4D, kernel: tf.Tensor4D, info: Info): tf.Ten
   return tf.conv2d(seen, turned, 1, pads)
 }
 
-/** The pixels that a 1x1 convolution with strides sees. */
+/**
+ * The same for stride 2 without zeros between (Shi et al. 2016): the pixels of even and odd rows are two convolutions
+ * of dy, with the phases of the columns as channels, and are then joined row by row.
+ */
+function subPixelGradient(dy: tf.Tensor4D, kernel: tf.Tensor4D, info: Info): tf.Tensor {
+  const { batchSize, filterHeight, filterWidth, inChannels, outChannels, inHeight, inWidth, padInfo } = info
+  const vertical = phaseAxis(filterHeight, padInfo.top, inHeight, dy.shape[1])
+  const horizontal = phaseAxis(filterWidth, padInfo.left, inWidth, dy.shape[2])
+  const [down, across] = [vertical.taps, horizontal.taps]
+  const padded = tf.pad(kernel, [vertical.filling, horizontal.filling, [0, 0], [0, 0]])
+  const split = tf.reshape(padded, [down, 2, across, 2, inChannels, outChannels])
+  const phases = tf.reshape(tf.transpose(split, [1, 0, 2, 5, 3, 4]), [
+    2,
+    down,
+    across,
+    outChannels * 2 * inChannels,
+  ])
+  const seen = part(
+    dy,
+    [0, vertical.begin, horizontal.begin, 0],
+    [batchSize, vertical.size, horizontal.size, outChannels],
+  )
+  const halves = tf.unstack(phases).map((phase) => {
+    const turned = tf.reverse(tf.reshape(phase, [down, across, outChannels, 2 * inChannels]), [0, 1])
+    const half = tf.conv2d(seen, turned as tf.Tensor4D, 1, [[0, 0], vertical.pads, horizontal.pads, [0, 0]])
+    return tf.reshape(half, [batchSize * half.shape[1], half.shape[2] * 2 * inChannels])
+  })
+  const [rows, columns] = [Math.ceil(inHeight / 2), Math.ceil(inWidth / 2)]
+  const whole = tf.reshape(tf.concat(halves, 1), [batchSize, rows * 2, columns * 2, inChannels])
+  return cropped(whole as tf.Tensor4D, inHeight, inWidth)
+}
+
+/** One axis of `subPixelGradient`: pixel 2q + r gets dy[q + shift - j] times tap 2j + r of the kernel with its filling. */
+function phaseAxis(kernel: number, pad: number, image: number, dy: number) {
+  // A zero tap in front makes the padding even, and the phases those of the unpadded image.
+  const front = pad % 2
+  const taps = Math.ceil((kernel + front) / 2)
+  const before = taps - 1 - (pad + front) / 2
+  const after = Math.ceil(image / 2) - (dy + before - taps + 1)
+  const begin = Math.max(-before, 0)
+  return {
+    taps,
+    filling: [front, 2 * taps - kernel - front] as [number, number],
+    begin,
+    size: dy - begin + Math.min(after, 0),
+    pads: [Math.max(before, 0), Math.max(after, 0)] as [number, number],
+  }
+}
+
+/** The pixels that a 1x1 convolution with strides sees, by two cuts of matrices: a strided slice is a scalar loop. */
 function strided(x: tf.Tensor4D, { strideHeight, strideWidth, outHeight, outWidth }: Info): tf.Tensor4D {
   if (strideHeight === 1 && strideWidth === 1) return x
   const [batch, , , channels] = x.shape
-  const end = [batch, (outHeight - 1) * strideHeight + 1, (outWidth - 1) * strideWidth + 1, channels]
-  return tf.stridedSlice(x, [0, 0, 0, 0], end, [1, strideHeight, strideWidth, 1]) as tf.Tensor4D
+  const whole = fitted(x, outHeight * strideHeight, outWidth * strideWidth)
+  const row = outWidth * strideWidth * channels
+  const rows = tf.slice(tf.reshape(whole, [batch * outHeight, strideHeight * row]), [0, 0], [-1, row])
+  const pixels = tf.reshape(rows, [batch * outHeight * outWidth, strideWidth * channels])
+  return tf.reshape(tf.slice(pixels, [0, 0], [-1, channels]), [batch, outHeight, outWidth, channels])
 }
 
 /** [N,h,w,C] to [N,h·sh,w·sw,C] with zeros between, by two paddings of matrices. */
@@ -126,6 +179,13 @@ function spread(x: tf.Tensor4D, strideHeight: number, strideWidth: number): tf.T
   ])
   return tf.reshape(rows, [batch, height * strideHeight, width * strideWidth, channels])
 }
+
+/** A slice, which is the tensor itself where that is all of it. */
+const part = (
+  x: tf.Tensor4D,
+  begin: [number, number, number, number],
+  size: [number, number, number, number],
+): tf.Tensor4D => (size.every((extent, axis) => extent === x.shape[axis]) ? x : tf.slice(x, begin, size))
 
 function cropped(x: tf.Tensor4D, height: number, width: number): tf.Tensor4D {
   if (x.shape[1] <= height && x.shape[2] <= width) return x
