@@ -12,6 +12,7 @@ import { probe } from './probe.ts'
 import type { Call } from './rule.ts'
 import { ruleFor } from './rules/table.ts'
 import { unbroadcast } from './unbroadcast.ts'
+import { unsupported } from './unsupported.ts'
 
 export interface DifferentiateOptions {
   /** The value to differentiate; where it has several elements, their sum. */
@@ -24,9 +25,11 @@ export interface DifferentiateOptions {
   readonly provider?: Provider
   /** Replaces the gradients of chosen nodes. */
   readonly overrides?: readonly Override[]
+  /** Names the outputs; a gradient of a gradient needs names of its own. Default: `gradientName`. */
+  readonly nameOf?: (value: string) => string
 }
 
-/** The output that holds the gradient with respect to a value. */
+/** The output that holds the gradient with respect to a value, unless it was named otherwise. */
 export const gradientName = (value: string): string => `gradient/${value}`
 
 /**
@@ -40,7 +43,7 @@ export const gradientName = (value: string): string => `gradient/${value}`
  *   is zero everywhere because the way passes only through steps such as Round, or if a shape needs a fixed batch size
  */
 export async function differentiate(model: Model, options: DifferentiateOptions): Promise<Model> {
-  const { of, withRespectTo, provider = 'cpu', overrides = [] } = options
+  const { of, withRespectTo, provider = 'cpu', overrides = [], nameOf = gradientName } = options
   const facts = options.facts ?? (await probe(model))
   const graph: Graph = {
     ...model.graph,
@@ -55,7 +58,7 @@ export async function differentiate(model: Model, options: DifferentiateOptions)
   const gradients = walk.backwards(of, withRespectTo)
   const builder = new GraphBuilder(graph)
   for (const [value, gradient] of gradients) {
-    const name = gradientName(value)
+    const name = nameOf(value)
     builder.op('Identity', [gradient], {}, { name, outputs: [name] })
     graph.outputs.push({ name, dtype: facts.dtype(value)!, dims: dimsOf(value, graph, facts) })
   }
@@ -93,6 +96,8 @@ class Walk {
     const dys = node.outputs.map((output) => (this.#activity.values.has(output) ? this.#total(output) : null))
     if (dys.every((dy) => dy === null)) return
     const call = this.#call(node, index, dys)
+    if (!rule.allOutputs && dys.slice(1).some((dy) => dy !== null))
+      throw unsupported(call, 'more than its first output in use')
     const gradients = rule.gradients(call)
     for (const [i, input] of node.inputs.entries()) {
       if (!this.#activity.values.has(input)) continue

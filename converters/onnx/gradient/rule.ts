@@ -36,6 +36,8 @@ export interface Rule {
    * the walker sums them down to each input's.
    */
   readonly broadcasts: boolean
+  /** True if the gradients take account of all outputs; else only the first may carry one. */
+  readonly allOutputs: boolean
   /** One gradient per input; the last entry stands for all further inputs of a variadic operator. */
   readonly gradients: (call: Call) => readonly InputGradient[]
 }
@@ -47,9 +49,19 @@ export interface NoGradient {
 
 export type RuleTable = Readonly<Record<string, Rule | NoGradient>>
 
-export const rule = (gradients: Rule['gradients']): Rule => ({ broadcasts: false, gradients })
+export const rule = (gradients: Rule['gradients']): Rule => ({
+  broadcasts: false,
+  allOutputs: false,
+  gradients,
+})
 
-export const broadcasting = (gradients: Rule['gradients']): Rule => ({ broadcasts: true, gradients })
+export const broadcasting = (gradients: Rule['gradients']): Rule => ({ ...rule(gradients), broadcasts: true })
+
+/** For an operator of several differentiable outputs: the gradients are sums over `dys`. */
+export const ruleOfAllOutputs = (gradients: Rule['gradients']): Rule => ({
+  ...rule(gradients),
+  allOutputs: true,
+})
 
 /** The gradient is zero, and meant to be: piecewise constant, integer or Boolean results. */
 export const noGradient = (reason: string): NoGradient => ({ reason })

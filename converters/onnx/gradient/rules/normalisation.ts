@@ -1,16 +1,17 @@
 import type { Emitter } from '../emitter.ts'
 import { once } from '../once.ts'
-import { type Call, type InputGradient, type RuleTable, rule } from '../rule.ts'
+import { type Call, type InputGradient, type RuleTable, rule, ruleOfAllOutputs } from '../rule.ts'
 import { axisOf, fixed, product, range, type Size, type Sizes } from '../sizes.ts'
 import { unbroadcast } from '../unbroadcast.ts'
 import { batchNormalization } from './batch-normalisation.ts'
+import { divideBy } from './reduction.ts'
 
 /**
  * Normalisations: xhat = (x - mean) / deviation over some axes, then scale and shift.
  * With g the gradient at xhat: dx = (g - mean(g) - xhat mean(g xhat)) / deviation.
  */
 export const normalisation: RuleTable = {
-  BatchNormalization: rule(batchNormalization),
+  BatchNormalization: ruleOfAllOutputs(batchNormalization),
 
   InstanceNormalization: rule((call) => {
     const sizes = call.facts.sizes(call.x[0]!)
@@ -24,20 +25,26 @@ export const normalisation: RuleTable = {
     ]
   }),
 
-  LayerNormalization: rule((call) => {
-    const { op, x, facts, attributes } = call
+  /** The outputs mean and 1 / deviation, which this gradient uses, have gradients of their own when it is differentiated. */
+  LayerNormalization: ruleOfAllOutputs((call) => {
+    const { op, dys, x, facts, attributes } = call
     const sizes = facts.sizes(x[0]!)
     const axes = range(sizes.length).slice(axisOf(attributes.int('axis', -1), sizes.length))
+    const count = countOf(sizes, axes)
     const normal = once((): Standardised => {
       const inverse = call.output(2)
-      return {
-        xhat: op.mul(op.sub(x[0]!, call.output(1)), inverse),
-        inverse,
-        axes,
-        count: countOf(sizes, axes),
-      }
+      return { xhat: op.mul(op.sub(x[0]!, call.output(1)), inverse), inverse, axes }
     })
-    return scaledGradients(call, sizes, normal, backThrough)
+    const [input, ...parameters] = scaledGradients(call, sizes, normal, backThrough)
+    const statistics = (): string[] => {
+      const { xhat, inverse } = normal()
+      const fromMean = dys[1] ? [divideBy(op, dys[1], count)] : []
+      const fromInverse = dys[2]
+        ? [op.neg(op.mul(divideBy(op, op.mul(dys[2], op.square(inverse)), count), xhat))]
+        : []
+      return [...fromMean, ...fromInverse]
+    }
+    return [() => statistics().reduce(op.add, input!()), ...parameters]
   }),
 
   /** Without a mean: dx = (g - xhat mean(g xhat)) / deviation. */
@@ -47,7 +54,7 @@ export const normalisation: RuleTable = {
     const axes = range(sizes.length).slice(axisOf(attributes.int('axis', -1), sizes.length))
     const normal = once((): Standardised => {
       const inverse = inverseRoot(op, op.reduce('ReduceMean', op.square(x[0]!), axes, true), epsilonOf(call))
-      return { xhat: op.mul(x[0]!, inverse), inverse, axes, count: countOf(sizes, axes) }
+      return { xhat: op.mul(x[0]!, inverse), inverse, axes }
     })
     return scaledGradients(call, sizes, normal, backThroughRms)
   }),
@@ -82,8 +89,6 @@ interface Standardised {
   /** 1 / deviation, broadcastable to xhat. */
   readonly inverse: string
   readonly axes: readonly number[]
-  /** How many elements share a mean. */
-  readonly count: Size
 }
 
 const epsilonOf = ({ attributes }: Call): number => attributes.float('epsilon', 1e-5)
@@ -96,13 +101,13 @@ const inverseRoot = (op: Emitter, variance: string, epsilon: number): string =>
 function standardised(
   op: Emitter,
   x: string,
-  sizes: Sizes,
+  _sizes: Sizes,
   axes: readonly number[],
   epsilon: number,
 ): Standardised {
   const centred = op.sub(x, op.reduce('ReduceMean', x, axes, true))
   const inverse = inverseRoot(op, op.reduce('ReduceMean', op.square(centred), axes, true), epsilon)
-  return { xhat: op.mul(centred, inverse), inverse, axes, count: countOf(sizes, axes) }
+  return { xhat: op.mul(centred, inverse), inverse, axes }
 }
 
 function backThrough(op: Emitter, normal: Standardised, g: string): string {
@@ -123,7 +128,7 @@ function scaledGradients(
   sizes: Sizes,
   normal: () => Standardised,
   back: typeof backThrough,
-): InputGradient[] {
+): (() => string)[] {
   return [
     () => back(op, normal(), op.mul(dy, x[1]!)),
     () => unbroadcast(op, op.mul(dy, normal().xhat), sizes, facts.sizes(x[1]!)),

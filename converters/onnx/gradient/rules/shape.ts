@@ -1,6 +1,14 @@
 import { isFloat } from '../../tensor.ts'
 import { once } from '../once.ts'
-import { broadcasting, type Call, noGradient, type Rule, type RuleTable, rule } from '../rule.ts'
+import {
+  broadcasting,
+  type Call,
+  noGradient,
+  type Rule,
+  type RuleTable,
+  rule,
+  ruleOfAllOutputs,
+} from '../rule.ts'
 import { axisOf, fixed, needsBatch, range, type Sizes } from '../sizes.ts'
 
 /** The same elements in the same order. */
@@ -27,7 +35,7 @@ export const shape: RuleTable = {
   Expand: broadcasting(({ dy }) => [() => dy, null]),
   Tile: rule((call) => [() => tile(call), null]),
   Concat: rule(concat),
-  Split: rule((call) => [() => split(call), null]),
+  Split: ruleOfAllOutputs((call) => [() => split(call), null]),
   /** DepthToSpace in DCR order is SpaceToDepth's inverse. */
   DepthToSpace: rule((call) => [() => depthToSpace(call)]),
   SpaceToDepth: rule(({ op, dy, attributes }) => [
