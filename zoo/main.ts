@@ -32,6 +32,8 @@ function throwing(command: Command): Command {
   for (const subcommand of command.commands) throwing(subcommand as Command)
   return command
     .exitOverride()
+    // So that options after a subcommand's name reach the subcommand, also where its group has them too.
+    .enablePositionalOptions()
     .showHelpAfterError('(zoo --help lists the commands, zoo COMMAND --help explains one)')
 }
 
