@@ -133,7 +133,9 @@ const toTfjs = (tf: Tfjs, { dtype, dims, elements }: Tensor) =>
   tf.tensor(elements as Float32Array | Int32Array, [...dims], dtype as 'float32' | 'int32')
 
 async function fromTfjs(tensor: InstanceType<Tfjs['Tensor']>): Promise<Tensor> {
-  const data = await tensor.data()
-  const dtype = tensor.dtype as 'float32' | 'int32' | 'bool'
-  return Tensor.of(dtype, tensor.shape, data as Float32Array | Int32Array | Uint8Array)
+  const data = (await tensor.data()) as Float32Array | Int32Array | Uint8Array
+  if (tensor.dtype === 'float32')
+    // A Boolean cast to float may still come as bytes.
+    return Tensor.float32(tensor.shape, data instanceof Float32Array ? data : Float32Array.from(data))
+  return Tensor.of(tensor.dtype as 'int32' | 'bool', tensor.shape, data)
 }

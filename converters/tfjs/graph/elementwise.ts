@@ -84,7 +84,6 @@ export const ELEMENTWISE: NodeTable = {
   Selu: activation('selu'),
   Sigmoid: activation('sigmoid'),
   Softplus: activation('softplus'),
-  Softsign: activation('softsign'),
   Tanh: activation('tanh'),
   LeakyRelu: ({ l, x, attributes }) => leakyRelu(l, x, attributes.float('alpha', 0.2)),
   Prelu: ({ l, x, inputs }) => prelu(l, x, inputs[1]!),

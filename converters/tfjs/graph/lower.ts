@@ -14,7 +14,7 @@ import { SHAPES } from './shapes.ts'
 import { WINDOWS } from './windows.ts'
 
 /** Weights of one value everywhere. */
-const CREATION: NodeTable = {
+export const CREATION: NodeTable = {
   Fill({ inputs }) {
     return filled(fixedDims(extentsOf(inputs[0], 'a shape')), numberOf(inputs[1], 'a filling'))
   },

@@ -15,9 +15,7 @@ export const SHAPES: NodeTable = {
   IdentityN: ({ inputs }) => inputs,
   Snapshot: same,
   StopGradient: same,
-  PreventGradient: same,
   EnsureShape: same,
-  CheckNumerics: same,
   PlaceholderWithDefault: same,
   Reshape: ({ l, x, inputs }) => reshape(l, x, extentsOf(inputs[1], 'a shape')),
   Squeeze: ({ l, x, attributes }) =>

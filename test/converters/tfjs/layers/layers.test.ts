@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { openSession } from '../../../converters/onnx/runtime/open.ts'
-import { Tensor } from '../../../converters/onnx/tensor.ts'
-import { convertTfjs } from '../../../converters/tfjs/convert.ts'
-import { LAYERS } from '../../../converters/tfjs/layers/lower.ts'
-import { readTfjs } from '../../../converters/tfjs/read.ts'
-import { expectSame, randomised, saved } from './models.ts'
+import { openSession } from '../../../../converters/onnx/runtime/open.ts'
+import { Tensor } from '../../../../converters/onnx/tensor.ts'
+import { convertTfjs } from '../../../../converters/tfjs/convert.ts'
+import { LAYERS } from '../../../../converters/tfjs/layers/lower.ts'
+import { readTfjs } from '../../../../converters/tfjs/read.ts'
+import { expectSame, randomised, saved } from '../models.ts'
 
 type Layer = tf.layers.Layer
 type Build = () => tf.LayersModel
