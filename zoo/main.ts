@@ -27,12 +27,14 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** Makes a command and its subcommands throw their usage errors, so that `main` alone decides the exit code. */
+/**
+ * Makes a command and its subcommands throw their usage errors, so that `main` alone decides the exit code. Options
+ * after a subcommand's name are the subcommand's, also where its group has them too.
+ */
 function throwing(command: Command): Command {
   for (const subcommand of command.commands) throwing(subcommand as Command)
   return command
     .exitOverride()
-    // So that options after a subcommand's name reach the subcommand, also where its group has them too.
     .enablePositionalOptions()
     .showHelpAfterError('(zoo --help lists the commands, zoo COMMAND --help explains one)')
 }
