@@ -1,0 +1,162 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Regenerated } from '../../../evaluator/leaderboard/regenerate.ts'
+import { packageRoot } from '../../../manifests/package.ts'
+import type { ExampleRow } from '../../../manifests/schema/result.ts'
+import { writeTinyBattery, writeTinyData, writeTinyModel } from './tiny.ts'
+
+let base: string
+let plan: string
+
+const track = (eps: number) => ({
+  dataset: 'quarters.npz',
+  battery: 'tiny.json',
+  norm: 'linf',
+  eps,
+  images: 96,
+})
+const writePlan = (models: readonly string[], tracks: readonly object[] = [track(0.03), track(0.06)]) =>
+  writeFileSync(
+    plan,
+    JSON.stringify({
+      schemaVersion: 1,
+      tracks,
+      models: models.map((model) => ({ model, dataset: 'quarters.npz' })),
+    }),
+  )
+
+beforeAll(async () => {
+  base = mkdtempSync(join(tmpdir(), 'zoo-regenerate-'))
+  plan = join(base, 'plan.json')
+  writeTinyData(join(base, 'quarters.npz'), 120)
+  writeTinyBattery(join(base, 'tiny.json'))
+  await writeTinyModel(join(base, 'steady.onnx'), 0.01)
+  await writeTinyModel(join(base, 'shaky.onnx'), 0.4)
+  writePlan(['steady.onnx', 'shaky.onnx'])
+})
+afterAll(() => rmSync(base, { recursive: true, force: true }))
+
+function zoo(...words: string[]): {
+  child: ChildProcess
+  done: Promise<{ code: number | null; out: string; err: string }>
+} {
+  const child = spawn(process.execPath, [join(packageRoot, 'zoo/bin.mjs'), 'leaderboard', ...words], {
+    env: { ...process.env, ZOO_HOME: join(base, 'home'), ZOO_NO_PROGRESS: '1' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const text = { out: '', err: '' }
+  child.stdout!.on('data', (chunk) => {
+    text.out += chunk
+  })
+  child.stderr!.on('data', (chunk) => {
+    text.err += chunk
+  })
+  return { child, done: new Promise((resolve) => child.on('close', (code) => resolve({ code, ...text }))) }
+}
+
+async function regenerate(store: string, board: string): Promise<Regenerated> {
+  const { code, out, err } = await zoo(...regenerateWords(store, board)).done
+  expect(code, err).toBe(0)
+  return JSON.parse(out)
+}
+
+const regenerateWords = (store: string, board: string) => [
+  ...['regenerate', plan, '--store', join(base, store), '--out', join(base, board)],
+  ...['--jobs', '1', '--threads', '1', '--json'],
+]
+
+/** Units of all ledgers below a folder, with the time when each was written. */
+const units = (store: string): Map<string, number> =>
+  new Map(
+    !existsSync(join(base, store))
+      ? []
+      : readdirSync(join(base, store), { recursive: true, encoding: 'utf8' })
+          .filter((name) => /units\/[0-9a-f]+\.json$/.test(name))
+          .map((name) => [name, statSync(join(base, store, name)).mtimeMs]),
+  )
+
+/** What every model's every image came to. */
+const outcomes = (store: string, ids: readonly string[]): Record<string, ExampleRow[]> =>
+  Object.fromEntries(
+    ids.map((id) => [id, JSON.parse(readFileSync(join(base, store, id, 'examples.json'), 'utf8'))]),
+  )
+
+describe('zoo leaderboard regenerate', () => {
+  it('killed in the middle, finishes on the next run with the outcomes of an uninterrupted one', async () => {
+    const whole = await regenerate('whole', 'whole-board')
+    expect(whole.evaluated).toHaveLength(4)
+    const total = units('whole').size
+
+    const { child, done } = zoo(...regenerateWords('cut', 'cut-board'))
+    while (units('cut').size < total / 2 && child.exitCode === null) await wait(5)
+    child.kill('SIGKILL')
+    await done
+    const kept = units('cut')
+    expect(kept.size).toBeGreaterThan(0)
+    expect(kept.size).toBeLessThan(total)
+    expect(existsSync(join(base, 'cut-board'))).toBe(false)
+
+    const resumed = await regenerate('cut', 'cut-board')
+    for (const [name, written] of kept) expect(units('cut').get(name), name).toBe(written)
+    expect(outcomes('cut', whole.evaluated)).toEqual(outcomes('whole', whole.evaluated))
+    expect(resumed.evaluated.length + resumed.kept.length).toBe(4)
+    expect(resumed.board.tracks.map(({ document }) => document.entries.map(({ robust }) => robust))).toEqual(
+      whole.board.tracks.map(({ document }) => document.entries.map(({ robust }) => robust)),
+    )
+  })
+
+  it('evaluates only what is new, and says what moved', async () => {
+    const again = await regenerate('whole', 'whole-board')
+    expect(again).toMatchObject({ evaluated: [], board: { version: 1, fresh: false } })
+    await writeTinyModel(join(base, 'wild.onnx'), 0.6)
+    writePlan(['steady.onnx', 'shaky.onnx', 'wild.onnx'])
+    const planned = JSON.parse(
+      (await zoo('plan', plan, '--store', join(base, 'whole'), '--shards', '2', '--json').done).out,
+    )
+    expect(planned.include.map(({ arguments: words }: { arguments: string[] }) => words.at(-1))).toEqual([
+      '1/2',
+      '2/2',
+      '1/2',
+      '2/2',
+    ])
+    const grown = await regenerate('whole', 'whole-board')
+    expect(grown.evaluated).toHaveLength(2)
+    expect(grown.kept).toHaveLength(4)
+    expect(grown.board.version).toBe(2)
+    expect(readFileSync(grown.board.changes!, 'utf8')).toContain('wild.onnx')
+  })
+
+  it('passes its own check, and not with a number edited', async () => {
+    const [dir] = readdirSync(join(base, 'whole', 'quarters.npz-linf-0.03-tiny-v1')).map((name) =>
+      join(base, 'whole', 'quarters.npz-linf-0.03-tiny-v1', name),
+    )
+    const check = () =>
+      zoo('check', dir!, '--data', join(base, 'quarters.npz'), '--images', '96', '--json').done
+    const verdicts = ({ out }: { out: string }) =>
+      Object.fromEntries(
+        JSON.parse(out)[0].findings.map(({ check, verdict }: Record<string, string>) => [check, verdict]),
+      )
+    // The battery is the test's own, so that one check must fail, and no other.
+    expect(verdicts(await check())).toEqual({
+      schema: 'passed',
+      'ledger complete': 'passed',
+      model: 'passed',
+      battery: 'failed',
+      data: 'passed',
+      images: 'passed',
+      seed: 'passed',
+      'flags explained': 'passed',
+      replay: 'skipped',
+    })
+    const path = join(dir!, 'result.json')
+    const result = JSON.parse(readFileSync(path, 'utf8'))
+    writeFileSync(path, JSON.stringify({ ...result, robust: { accuracy: 0.99, interval: [0.98, 1] } }))
+    const edited = await check()
+    expect(edited.code).toBe(3)
+    expect(verdicts(edited)['ledger complete']).toBe('failed')
+  })
+})
