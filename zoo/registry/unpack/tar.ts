@@ -1,8 +1,9 @@
-import { createReadStream } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
+import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { type ReadEntry, Unpack } from 'tar'
-import { asZooError, ZooError } from '../../../manifests/error.ts'
+import { ZooError } from '../../../manifests/error.ts'
+import { archiveError, isGzip, plainStream } from './gzip.ts'
 
 /** What an archive may hold. The defaults suit a package with a data set in it. */
 export interface UnpackLimits {
@@ -15,7 +16,7 @@ const LIMITS: UnpackLimits = { entries: 10_000, bytes: 4e9 }
 /**
  * Unpacks a tar archive, gzipped or not, into a folder under strict rules: files and folders only; no absolute path,
  * no way out, no two names that some file system takes for one, no more entries or bytes than the limits; every file
- * gets the same modes. A gzip bomb ends where its declared entries exceed the limit, or at tar's own ratio limit.
+ * gets the same modes. A gzip bomb ends where it exceeds the limits, whether its entries say so or not.
  *
  * @throws ZooError `integrity` that says which entry breaks which rule; the folder's content is then not to be used
  */
@@ -45,16 +46,31 @@ export async function unpackTar(
     },
   })
   try {
-    await pipeline(createReadStream(archive), unpack)
+    // Every entry costs a header and padding besides its bytes.
+    await pipeline([
+      ...(await plainStream(archive, limits.bytes + limits.entries * 2 * BLOCK)),
+      onlyTar(),
+      unpack,
+    ])
   } catch (error) {
-    if (fault !== undefined) throw fault
-    const failure = asZooError(error)
-    if (failure.code === 'disk') throw failure
-    throw new ZooError('integrity', `the archive is damaged or not acceptable: ${failure.message}`, {
-      cause: error,
-    })
+    throw fault ?? archiveError(error)
   }
   if (fault !== undefined) throw fault
+}
+
+const BLOCK = 1024
+
+/** Keeps tar from unpacking once more, in its own way, what is compressed twice. */
+function onlyTar(): Transform {
+  let begun = false
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      const twice = !begun && isGzip(chunk)
+      begun = true
+      if (twice) done(new ZooError('integrity', 'the archive is compressed twice'))
+      else done(null, chunk)
+    },
+  })
 }
 
 /** A function that sees every entry and says what is wrong with it. */
