@@ -88,16 +88,19 @@ function storedLength({ shape, dtype, quantization }: WeightSpec, bytes: Uint8Ar
   const stored = quantization?.dtype ?? dtype
   if (stored !== 'string') return sizeOf(shape) * WIDTHS[stored]
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  let length = 0
-  for (let i = 0; i < sizeOf(shape) && offset + length + 4 <= bytes.byteLength; i++)
-    length += 4 + view.getUint32(offset + length, true)
+  let length = 4 * sizeOf(shape)
+  for (let i = 0, at = offset; i < sizeOf(shape) && offset + length <= bytes.byteLength; i++) {
+    const text = view.getUint32(at, true)
+    length += text
+    at += 4 + text
+  }
   return length
 }
 
 /** One weight in the type in which tfjs computes with it. `bytes` is the caller's own copy, so that views of it are aligned. */
 function decode({ name, shape, dtype, quantization }: WeightSpec, bytes: Uint8Array): Tensor {
   if (quantization === undefined) {
-    if (dtype === 'string') return new Tensor('string', shape, bytes, [])
+    if (dtype === 'string') return new Tensor('string', shape, new Uint8Array(), texts(bytes, sizeOf(shape)))
     return new Tensor(dtype, shape, bytes)
   }
   if (dtype !== 'float32' && dtype !== 'int32')
@@ -116,6 +119,17 @@ function decode({ name, shape, dtype, quantization }: WeightSpec, bytes: Uint8Ar
         shape,
         mapped(codes, new Int32Array(codes.length), (code) => Math.round(exact(code))),
       )
+}
+
+/** Texts, each behind its length. */
+function texts(bytes: Uint8Array, count: number): string[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  let offset = 0
+  return Array.from({ length: count }, () => {
+    const start = offset + 4
+    offset = start + view.getUint32(offset, true)
+    return new TextDecoder().decode(bytes.subarray(start, offset))
+  })
 }
 
 /** What `TypedArray.from` does, forty times faster. */

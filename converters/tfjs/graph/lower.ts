@@ -41,14 +41,14 @@ export function inOrder(nodes: ReadonlyMap<string, GraphNode>, outputs: readonly
   const order: GraphNode[] = []
   const met = new Set<string>()
   const done = new Set<string>()
-  const stack = outputs.map(({ node }) => node)
+  const stack = outputs.map(({ node }) => node).reverse()
   while (stack.length > 0) {
     const name = stack.at(-1)!
     const node = nodes.get(name)
     if (node === undefined) throw new ZooError('invalid-model', `the graph has no node called ${name}`)
     if (!met.has(name)) {
       met.add(name)
-      for (const input of node.inputs) if (!met.has(input.node)) stack.push(input.node)
+      for (const input of node.inputs.toReversed()) if (!met.has(input.node)) stack.push(input.node)
     } else {
       stack.pop()
       if (!done.has(name)) order.push(node)

@@ -11,11 +11,17 @@ export interface Output {
   readonly original: string
 }
 
+export interface Finished {
+  readonly graph: Graph
+  /** Under the names that they have in the graph. */
+  readonly outputs: readonly Output[]
+}
+
 /**
- * Declares the graph's outputs under the names that the model gives them and drops whatever they don't need.
- * `imageLayout` is how values with four axes leave.
+ * Declares the graph's outputs under the names that the model gives them, as far as no input has the same, and drops
+ * whatever they don't need. `imageLayout` is how values with four axes leave.
  */
-export function finish(l: Lowering, outputs: readonly Output[], imageLayout: Layout): Graph {
+export function finish(l: Lowering, outputs: readonly Output[], imageLayout: Layout): Finished {
   const { graph } = l.builder
   const renamings: [string, string][] = []
   for (const { name, value } of outputs) {
@@ -31,5 +37,8 @@ export function finish(l: Lowering, outputs: readonly Output[], imageLayout: Lay
     )
     graph.outputs.push({ name: source, dtype: value.dtype, dims })
   }
-  return prune(renamings.reduce((result, [from, to]) => renameValue(result, from, to), graph))
+  return {
+    graph: prune(renamings.reduce((result, [from, to]) => renameValue(result, from, to), graph)),
+    outputs: outputs.map((output, i) => ({ ...output, name: renamings[i]![1] })),
+  }
 }

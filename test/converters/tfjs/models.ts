@@ -13,6 +13,10 @@ import { openReference } from '../../../converters/tfjs/reference.ts'
 import { randomSamples } from '../../../converters/tfjs/samples.ts'
 import { silent } from '../../../manifests/progress.ts'
 
+// Models are built and compared on the plain JavaScript backend, which greets on stderr unless told otherwise.
+tf.enableProdMode()
+await tf.setBackend('cpu')
+
 export const temporaryFolder = (): Promise<string> => mkdtemp(join(tmpdir(), 'zoo-tfjs-'))
 
 /** Saves a layers model as tfjs does, weights in one shard; answers the path of its model.json. */

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { openSession } from '../../../../converters/onnx/runtime/open.ts'
 import { Tensor } from '../../../../converters/onnx/tensor.ts'
 import { convertTfjs } from '../../../../converters/tfjs/convert.ts'
@@ -230,10 +230,6 @@ const CASES: Record<string, Record<string, Build>> = {
     ),
   },
 }
-
-beforeAll(async () => {
-  await tf.setBackend('cpu')
-})
 
 describe('every layer class computes what tfjs computes', () => {
   for (const [className, cases] of Object.entries(CASES))

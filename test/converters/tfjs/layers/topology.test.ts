@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import * as tf from '@tensorflow/tfjs'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { converted, expectSame, operators, randomised, saved } from '../models.ts'
 
 const { layers } = tf
@@ -18,10 +18,6 @@ async function rewritten(model: tf.LayersModel, change: (json: Json) => void): P
 
 const apply = (layer: tf.layers.Layer, ...inputs: tf.SymbolicTensor[]): tf.SymbolicTensor =>
   layer.apply(inputs.length === 1 ? inputs[0]! : inputs) as tf.SymbolicTensor
-
-beforeAll(async () => {
-  await tf.setBackend('cpu')
-})
 
 describe('topologies', () => {
   it('a Sequential model', async () => {

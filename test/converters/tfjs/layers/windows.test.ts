@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import fc from 'fast-check'
-import { beforeAll, describe, it } from 'vitest'
+import { describe, it } from 'vitest'
 import { full } from '../../../data.ts'
 import { expectSame } from '../models.ts'
 
@@ -20,10 +20,6 @@ const model = (shape: number[], layer: tf.layers.Layer): tf.LayersModel => {
   const input = tf.input({ shape })
   return tf.model({ inputs: input, outputs: layer.apply(input) as tf.SymbolicTensor })
 }
-
-beforeAll(async () => {
-  await tf.setBackend('cpu')
-})
 
 describe('windows over images of any size', () => {
   it('convolutions, with dilation where strides allow it', async () => {
