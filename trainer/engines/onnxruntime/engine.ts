@@ -63,6 +63,7 @@ export class OnnxruntimeEngine implements Engine {
       outputs: outputsOf(graph),
       of,
       withRespectTo: [...withRespectTo, ...trained],
+      passing: [...trained.map(gradientName), ...statistics.values()],
     })
     const results = await program.run(feeds)
     const examples = results[of]!.size

@@ -13,6 +13,8 @@ export interface ProgramRequest {
   /** The value whose sum is differentiated, and with respect to what: feeds, inner values, weights. */
   readonly of?: string
   readonly withRespectTo: readonly string[]
+  /** Outputs that nobody keeps: the next run may use their memory again. */
+  readonly passing?: readonly string[]
 }
 
 /**
