@@ -1,11 +1,10 @@
 import { ZooError } from '../../manifests/error.ts'
 import { type Attribute, describe, type FunctionDefinition, type Graph, type Node } from './graph.ts'
 import type { Names } from './names.ts'
-import { mapAttributes, mapSubgraphs } from './subgraphs.ts'
+import { mapAttributes, mapSubgraphs, subgraphsOf } from './subgraphs.ts'
 
 /** A few functions that call one another twice can stand for any number of nodes. */
-const LARGEST = 1_000_000
-const DEEPEST = 100
+const LARGEST = 500_000
 
 /**
  * Replaces each call of a model-local function by the function's body, inner values and nodes renamed after the call.
@@ -14,32 +13,55 @@ const DEEPEST = 100
  */
 export function inlineFunctions(graph: Graph, functions: readonly FunctionDefinition[], names: Names): Graph {
   if (functions.length === 0) return graph
-  return new Inliner(functions, names).graph(graph, 0)
+  const inliner = new Inliner(functions, names)
+  if (inliner.size(graph.nodes) > LARGEST)
+    throw new ZooError('invalid-model', `the model's functions stand for more than ${LARGEST} nodes`)
+  return inliner.graph(graph)
 }
 
 class Inliner {
   readonly #functions: ReadonlyMap<string, FunctionDefinition>
   readonly #names: Names
-  #count = 0
+  readonly #sizes = new Map<FunctionDefinition, number>()
 
   constructor(functions: readonly FunctionDefinition[], names: Names) {
     this.#functions = new Map(functions.map((f) => [key(f.domain, f.name, f.overload), f]))
     this.#names = names
   }
 
-  graph(graph: Graph, depth: number): Graph {
-    return { ...graph, nodes: this.nodes(graph.nodes, depth) }
+  /** How many nodes these come to, without making them. */
+  size(nodes: readonly Node[]): number {
+    let size = 0
+    for (const node of nodes) {
+      const called = this.#called(node)
+      size += called ? this.#sizeOf(called) : 1
+      for (const graph of subgraphsOf(node)) size += this.size(graph.nodes)
+    }
+    return size
   }
 
-  nodes(nodes: readonly Node[], depth: number): Node[] {
-    if (depth > DEEPEST) throw new ZooError('invalid-model', 'a function of the model calls itself')
-    return nodes.flatMap((node) => {
-      const called = this.#functions.get(key(node.domain, node.opType, node.overload ?? ''))
-      if (called) return this.nodes(this.#body(node, called), depth + 1)
-      if (++this.#count > LARGEST)
-        throw new ZooError('invalid-model', `the model's functions stand for more than ${LARGEST} nodes`)
-      return [mapSubgraphs(node, (graph) => this.graph(graph, depth))]
-    })
+  #sizeOf(called: FunctionDefinition): number {
+    const known = this.#sizes.get(called)
+    if (Number.isNaN(known)) throw new ZooError('invalid-model', `function "${called.name}" calls itself`)
+    if (known !== undefined) return known
+    this.#sizes.set(called, Number.NaN)
+    const size = this.size(called.nodes)
+    this.#sizes.set(called, size)
+    return size
+  }
+
+  graph(graph: Graph): Graph {
+    return { ...graph, nodes: graph.nodes.flatMap((node) => this.#nodes(node)) }
+  }
+
+  #nodes(node: Node): Node[] {
+    const called = this.#called(node)
+    if (called) return this.#body(node, called).flatMap((inner) => this.#nodes(inner))
+    return [mapSubgraphs(node, (graph) => this.graph(graph))]
+  }
+
+  #called(node: Node): FunctionDefinition | undefined {
+    return this.#functions.get(key(node.domain, node.opType, node.overload ?? ''))
   }
 
   #body(call: Node, called: FunctionDefinition): Node[] {

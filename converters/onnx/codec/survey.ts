@@ -15,6 +15,12 @@ const WITHOUT_PLACE: Readonly<Record<string, readonly string[]>> = {
   'onnx.TensorShapeProto.Dimension': ['denotation'],
 }
 
+/** What the decoder puts in the place of bytes that are not UTF-8: in names, two could become the same. */
+const REPLACEMENT = '\ufffd'
+
+/** Text in which it does no harm. */
+const PROSE = new Set(['ModelProto.docString', 'StringStringEntryProto.value'])
+
 /**
  * Looks through everything that a file says, before it is turned into a `Model`, so that nothing is lost in silence.
  *
@@ -50,7 +56,7 @@ function visit(message: Message, omitted: Set<string>): void {
 /** False for an item whose kin need no look: numbers come in arrays of millions. */
 function look(value: unknown, name: string, field: string, omitted: Set<string>): boolean {
   if (typeof value === 'string') {
-    if (value.includes('\ufffd'))
+    if (value.includes(REPLACEMENT) && !PROSE.has(`${name}.${field}`))
       throw new ZooError('invalid-model', `${name}.${field} holds text that is not UTF-8`, {
         hint: 'the file is damaged',
       })
