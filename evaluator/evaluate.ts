@@ -4,11 +4,10 @@ import { join } from 'node:path'
 import type { DataSet } from '../converters/data/dataset.ts'
 import { openData } from '../converters/data/open.ts'
 import type { Classifier } from '../converters/onnx/classifier.ts'
-import { writeJsonAtomic } from '../manifests/atomic.ts'
 import { ZooError } from '../manifests/error.ts'
 import type { Progress } from '../manifests/progress.ts'
 import { inputSchema } from '../manifests/schema/input.ts'
-import type { ExampleRow, Result } from '../manifests/schema/result.ts'
+import { type Evaluation, finish } from './protocol/finish.ts'
 import { type Ledger, openLedger } from './protocol/ledger.ts'
 import { defaultChoices, makeProtocol } from './protocol/make-plan.ts'
 import { measuredChoices } from './protocol/measure.ts'
@@ -16,7 +15,6 @@ import { classifierAt } from './protocol/onnx-model.ts'
 import { type Plan, protocolDigest } from './protocol/plan.ts'
 import { openPool } from './protocol/pool.ts'
 import { checkSamePlan } from './protocol/same-plan.ts'
-import { summarise } from './protocol/summary.ts'
 import { walk } from './protocol/walk.ts'
 import type { EvaluationRequest } from './request.ts'
 
@@ -27,10 +25,7 @@ import type { EvaluationRequest } from './request.ts'
  * @throws ZooError `unsupported-model`, `invalid-data` or `usage` before any attack where model, data and options don't
  * fit together, `conflict` where the folder holds another plan, `session-crashed` when a session dies twice
  */
-export async function evaluate(
-  request: EvaluationRequest,
-  progress: Progress,
-): Promise<{ result: Result; examples: ExampleRow[] } | null> {
+export async function evaluate(request: EvaluationRequest, progress: Progress): Promise<Evaluation | null> {
   const dir = request.out ?? (await mkdtemp(join(tmpdir(), 'zoo-eval-')))
   try {
     const ledger = openLedger(dir)
@@ -38,11 +33,7 @@ export async function evaluate(
     const pool = openPool(plan, dir)
     try {
       const walked = await walk(plan, ledger, pool.run, progress)
-      if (plan.shard) return null
-      const summary = summarise(plan, walked)
-      await writeJsonAtomic(join(dir, 'examples.json'), summary.examples)
-      await writeJsonAtomic(join(dir, 'result.json'), summary.result)
-      return summary
+      return plan.shard ? null : await finish(plan, ledger, walked)
     } finally {
       pool.end()
     }

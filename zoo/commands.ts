@@ -20,6 +20,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/eval.ts'),
   },
   {
+    name: 'replay',
+    summary: 'run the stored adversarial images of an evaluation again',
+    load: () => import('./commands/replay.ts'),
+  },
+  {
+    name: 'merge',
+    summary: 'join the shards of an evaluation',
+    load: () => import('./commands/merge.ts'),
+  },
+  {
     name: 'leaderboard',
     summary: 'build, check, compare and serve the robustness leaderboard',
     load: () => import('./commands/leaderboard.ts'),

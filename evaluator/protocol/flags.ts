@@ -88,7 +88,7 @@ function ofAttacks({ protocol, blocks, tally }: Evidence): Flag[] {
     if (columns[n]!.entry.kind !== 'square' || protocol.battery.aggregation !== 'worst-case' || n === 0)
       continue
     const before = attacks[n - 1]!.robustAccuracy
-    if (protocol.gradients && before - robustAccuracy > SQUARE_GAIN)
+    if (protocol.gradients && before - robustAccuracy > SQUARE_GAIN + 1e-9)
       flags.push({
         name: 'square-beats-gradients',
         reason: `${name}, which uses no gradient, still broke ${Math.round((before - robustAccuracy) * examples.length)} images after the attacks that do: gradients are probably hidden`,

@@ -127,7 +127,9 @@ function suited(
       skipped.push({ name: entry.name, reason: 'the model has no gradients' })
     else attacks.push(entry)
   }
-  if (attacks.length > 0) return { attacks, skipped }
+  // A battery may hold one attack in several forms, for different norms.
+  const others = skipped.filter(({ name }) => !attacks.some((entry) => entry.name === name))
+  if (attacks.length > 0) return { attacks, skipped: others }
   throw new ZooError(
     noGradients === undefined ? 'usage' : 'unsupported-model',
     noGradients === undefined

@@ -1,12 +1,11 @@
-import { basename } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
 import { parseEps } from '../../evaluator/eps.ts'
 import { evaluate } from '../../evaluator/evaluate.ts'
 import type { EvaluationRequest } from '../../evaluator/request.ts'
 import { readBattery } from '../../manifests/batteries/read.ts'
 import { ZooError } from '../../manifests/error.ts'
-import type { Result } from '../../manifests/schema/result.ts'
 import { dataArgument } from '../data-argument.ts'
+import { describeResult } from '../describe-result.ts'
 import { inputFrom, withInputOptions } from '../input-options.ts'
 import { type ModelAtHand, modelArgument } from '../model-argument.ts'
 import { io, zooCommand } from '../output.ts'
@@ -83,7 +82,7 @@ export function command(): Command {
       },
       out.progress,
     )
-    if (finished) out.answer(finished.result, (result) => describe(result, options.out))
+    if (finished) out.answer(finished.result, (result) => describeResult(result, options.out))
     else {
       const part = { shard: options.shard, out: options.out }
       out.answer(
@@ -92,38 +91,6 @@ export function command(): Command {
       )
     }
   })
-}
-
-/** The answer as a person reads it. */
-export function describe(result: Result, dir?: string): string {
-  const { model, dataset, battery, threat, clean, robust, attacks, skipped, flags } = result
-  const radius = threat.eps === null ? 'an eps of each image’s own' : `eps ${fraction(threat.eps)}`
-  const width = Math.max(12, ...attacks.map(({ name }) => name.length + 2))
-  const line = (name: string, { accuracy, interval }: typeof clean) =>
-    `${name.padEnd(width)} ${percent(accuracy).padStart(7)}   95 %: ${percent(interval[0])} to ${percent(interval[1])}`
-  return [
-    `${basename(model.name)} on ${dataset.examples} images of ${dataset.name}, ${threat.norm} ${radius}, battery ${battery.id} ${battery.version}`,
-    '',
-    line('clean', clean),
-    ...attacks.map(
-      (attack) =>
-        `  ${attack.name.padEnd(width - 2)} ${percent(attack.robustAccuracy).padStart(7)}   ${attack.seconds.toFixed(1)} s, ${attack.backwards} gradients`,
-    ),
-    line('robust', robust),
-    ...(skipped.length > 0 ? ['', ...skipped.map(({ name, reason }) => `left out: ${name}, ${reason}`)] : []),
-    ...(flags.length > 0 ? ['', ...flags.map(({ name, reason }) => `! ${name}: ${reason}`)] : []),
-    ...(dir ? ['', `${dir}/report.html shows more`] : []),
-  ].join('\n')
-}
-
-const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
-
-/** 8/255 rather than 0.03137, where it is one. */
-function fraction(eps: number): string {
-  const levels = eps * 255
-  return Math.abs(levels - Math.round(levels * 2) / 2) < 1e-6
-    ? `${Math.round(levels * 2) / 2}/255`
-    : String(eps)
 }
 
 const oneOf =
