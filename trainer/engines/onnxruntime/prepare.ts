@@ -4,7 +4,7 @@ import { type Graph, type Model, modelOf, type ValueInfo } from '../../../conver
 import { prune } from '../../../converters/onnx/prune.ts'
 import { readsOf } from '../../../converters/onnx/reads.ts'
 import type { Feeds, Provider } from '../../../converters/onnx/runtime/session.ts'
-import { foldRunningStatistics } from './fold.ts'
+import { detachRunningStatistics, foldRunningStatistics } from './batch-norm.ts'
 import { withoutIdleInputs } from './hoist.ts'
 
 export interface ProgramRequest {
@@ -34,7 +34,7 @@ export async function prepare(
   const inner = withRespectTo.filter((name) => !graph.initializers.has(name) && !(name in feeds))
   const wanted = [...new Set([...request.outputs, ...(of === undefined ? [] : [of])])]
   const marked = { ...graph, outputs: [...wanted, ...inner].map((name) => outputOf(graph, name)) }
-  const folded = foldRunningStatistics(marked)
+  const folded = detachRunningStatistics(foldRunningStatistics(marked))
   const outputs = wanted.map((name) => outputOf(graph, name))
   const sized = withFixedSizes(withWeightsAsInputs(prune({ ...folded, outputs }), isWeight), feeds)
   const { model, facts } = await resolve(modelOf(withoutIdleInputs(sized)))

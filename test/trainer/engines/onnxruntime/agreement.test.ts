@@ -109,6 +109,14 @@ describe('onnxruntime and tfjs, from the same weights on the same batch', () => 
       expectSame(entries(c.outputs), entries(d.outputs))
       expectSame(entries(c.gradients), entries(d.gradients))
     }
+    const before = await ort.state()
+    for (const branch of net.branches) {
+      const { training } = objectiveOf(net, branch, crossEntropy)
+      await ort.forward(training, feeds, ['loss'])
+      await ort.gradient(training, feeds, { of: 'loss', withRespectTo: ['image'] })
+    }
+    for (const [name, tensor] of await ort.state())
+      expect(tensor.floats, name).toEqual(before.get(name)!.floats)
     for (let step = 0; step < 2; step++) {
       for (const engine of [ort, tfjs]) await engine.update(STEP)
       // Momentum after the first step is the gradient.

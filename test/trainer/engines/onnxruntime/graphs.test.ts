@@ -4,7 +4,7 @@ import { emptyGraph, type Graph, modelOf } from '../../../../converters/onnx/gra
 import { openSession } from '../../../../converters/onnx/runtime/open.ts'
 import { Tensor } from '../../../../converters/onnx/tensor.ts'
 import { normals } from '../../../../converters/perturb/random.ts'
-import { foldRunningStatistics } from '../../../../trainer/engines/onnxruntime/fold.ts'
+import { foldRunningStatistics } from '../../../../trainer/engines/onnxruntime/batch-norm.ts'
 import { hoist } from '../../../../trainer/engines/onnxruntime/hoist.ts'
 import { optimised } from '../../../../trainer/engines/onnxruntime/layout.ts'
 import { agree, trialValues } from '../../../../trainer/engines/onnxruntime/trial.ts'

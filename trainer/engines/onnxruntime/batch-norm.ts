@@ -2,6 +2,7 @@ import { GraphBuilder } from '../../../converters/onnx/builder.ts'
 import { Attributes, type Graph, type Node } from '../../../converters/onnx/graph.ts'
 import { prune } from '../../../converters/onnx/prune.ts'
 import { readsOf } from '../../../converters/onnx/reads.ts'
+import { sizeOf } from '../../../converters/onnx/tensor.ts'
 
 /**
  * Folds batch normalisation by running statistics into the convolution before it, as nodes that compute the folded
@@ -60,3 +61,30 @@ function folded(builder: GraphBuilder, convolution: Node, norm: Node): Node {
     outputs: norm.outputs,
   }
 }
+
+/**
+ * Gives every batch normalisation by the batch running statistics of its own to blend with weight 0.
+ * Of an operator whose statistics nobody reads onnxruntime writes them over these inputs, even where they are fed.
+ */
+export function detachRunningStatistics(graph: Graph): Graph {
+  const detached = { ...graph, initializers: new Map(graph.initializers) }
+  const builder = new GraphBuilder(detached)
+  detached.nodes = graph.nodes.map((node, i) => {
+    if (!normalisesByBatch(node)) return node
+    const [x, scale, shift, ...running] = node.inputs as [string, string, string, string, string]
+    // All different, for what is alike may be made one, and then the variance overwrites the mean.
+    const own = running.map((name, j) => {
+      const dims = graph.initializers.get(name)!.dims
+      return builder.floats(dims, new Float32Array(sizeOf(dims)).fill(2 * i + j), `${name}:unread`)
+    })
+    return { ...node, inputs: [x, scale, shift, ...own] }
+  })
+  return detached
+}
+
+/** Momentum 0: the running statistics that go in have no say in those that come out. */
+const normalisesByBatch = (node: Node): boolean =>
+  node.opType === 'BatchNormalization' &&
+  node.domain === '' &&
+  new Attributes(node).int('training_mode', 0) !== 0 &&
+  new Attributes(node).float('momentum', 0.9) === 0
