@@ -1,3 +1,4 @@
+import type { DataSet } from '../converters/data/dataset.ts'
 import { openChildSession } from '../converters/onnx/runtime/child.ts'
 import type { Session } from '../converters/onnx/runtime/session.ts'
 import { Tensor } from '../converters/onnx/tensor.ts'
@@ -34,13 +35,23 @@ export interface ReplayReport {
   }
 }
 
+/** Where model and data are, if no longer where they were evaluated. */
+export interface ReplayPlaces {
+  readonly model?: string | undefined
+  readonly data?: DataSet | undefined
+}
+
 /**
  * Runs every stored adversarial image through a fresh session on CPU, as stored and rounded to 8 bits, and compares.
  *
  * @throws ZooError `not-found` for a folder without a finished evaluation, `integrity` where a stored file is damaged
  * or model or data are no longer what was evaluated
  */
-export async function replay(dir: string, progress: Progress, modelPath?: string): Promise<ReplayReport> {
+export async function replay(
+  dir: string,
+  progress: Progress,
+  places: ReplayPlaces = {},
+): Promise<ReplayReport> {
   const ledger = openLedger(dir)
   const plan = await ledger.plan()
   if (!plan) throw new ZooError('not-found', `${dir} holds no evaluation`)
@@ -54,10 +65,10 @@ export async function replay(dir: string, progress: Progress, modelPath?: string
     },
     () => {},
   )
-  const data = await dataOf(plan)
+  const data = places.data ?? (await dataOf(plan))
   if (data.sha256 !== plan.protocol.dataset.sha256)
     throw new ZooError('integrity', `${plan.data} is no longer the data that was evaluated`)
-  const classifier = await classifierAt(modelPath ?? plan.model.path, {
+  const classifier = await classifierAt(places.model ?? plan.model.path, {
     input: plan.protocol.model.input ?? inputSchema.parse({}),
     outputKind: plan.protocol.model.outputKind,
   })

@@ -5,14 +5,14 @@ import { type Board, type Reported, type Track, trackSchema } from '../../manife
 import { parseAs } from '../../manifests/schema/parse.ts'
 import { badge } from './badge.ts'
 import { compare } from './compare.ts'
-import { type Evaluation, readEvaluation } from './evaluation.ts'
+import { type Evaluation, PICTURES, readEvaluation } from './evaluation.ts'
 import { readMeasured } from './measured.ts'
 import { homePage, versionsPage } from './page/home.ts'
 import { modelPageOf } from './page/model.ts'
 import { trackPage } from './page/track.ts'
 import { modelPage } from './page/words.ts'
 import { comparisonText } from './text.ts'
-import { type ModelCard, makeTracks } from './tracks.ts'
+import { ledgerPath, type ModelCard, makeTracks } from './tracks.ts'
 import {
   clearUnfinished,
   documentText,
@@ -67,7 +67,8 @@ export async function buildLeaderboard(dirs: readonly string[], options: BuildOp
 
   await keepLedgers(evaluations, out)
   if (fresh) await clearUnfinished(out, version)
-  await drawVersion(join(out, versionFolder(version)), tracks)
+  const pictured = new Set(evaluations.filter(({ pictures }) => pictures).map(ledgerPath))
+  await drawVersion(join(out, versionFolder(version)), tracks, pictured)
   const board = fresh ? await publishTracks(out, version, tracks) : newest!
   if (fresh && newest) await writeChanges(out, newest.version, version)
   await drawFront(out, fresh ? [...published, board] : published, tracks)
@@ -85,9 +86,11 @@ export async function buildLeaderboard(dirs: readonly string[], options: BuildOp
 
 /** Copies of the outcomes, named by their digest, so that the board proves its numbers by itself. */
 async function keepLedgers(evaluations: readonly Evaluation[], out: string): Promise<void> {
-  for (const { sha256, files } of evaluations)
-    for (const [name, bytes] of files)
-      await writeFileAtomic(join(out, 'ledgers', sha256.slice(0, 16), name), bytes)
+  for (const evaluation of evaluations) {
+    const folder = join(out, ledgerPath(evaluation))
+    for (const [name, bytes] of evaluation.files) await writeFileAtomic(join(folder, name), bytes)
+    if (evaluation.pictures) await writeFileAtomic(join(folder, PICTURES), evaluation.pictures)
+  }
 }
 
 /** What moved since the version before, beside the new version's documents; also the text of a pull request. */
@@ -98,11 +101,18 @@ async function writeChanges(out: string, before: number, after: number): Promise
   await writeFileAtomic(join(now!, 'changes.md'), text)
 }
 
-async function drawVersion(folder: string, tracks: readonly Track[]): Promise<void> {
+async function drawVersion(
+  folder: string,
+  tracks: readonly Track[],
+  pictured: ReadonlySet<string>,
+): Promise<void> {
   for (const track of tracks) {
     await writeFileAtomic(join(folder, track.id, 'index.html'), trackPage(track, tracks))
     for (const entry of track.entries)
-      await writeFileAtomic(join(folder, track.id, modelPage(entry)), modelPageOf(entry, track, tracks))
+      await writeFileAtomic(
+        join(folder, track.id, modelPage(entry)),
+        modelPageOf(entry, { track, siblings: tracks, pictured: pictured.has(entry.ledger.path) }),
+      )
   }
 }
 

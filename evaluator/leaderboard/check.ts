@@ -2,14 +2,15 @@ import { createHash } from 'node:crypto'
 import { createReadStream, existsSync } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
 import type { DataSet } from '../../converters/data/dataset.ts'
-import { ZooError } from '../../manifests/error.ts'
-import { silent } from '../../manifests/progress.ts'
+import { asZooError, ZooError } from '../../manifests/error.ts'
+import { type Progress, silent } from '../../manifests/progress.ts'
 import type { Battery } from '../../manifests/schema/battery.ts'
 import { canonical, digestOf } from '../protocol/canonical.ts'
 import { openLedger } from '../protocol/ledger.ts'
 import type { Plan } from '../protocol/plan.ts'
 import { summarise } from '../protocol/summary.ts'
 import { walk } from '../protocol/walk.ts'
+import { replay } from '../replay.ts'
 import { type Evaluation, readEvaluation } from './evaluation.ts'
 
 export interface Finding {
@@ -37,8 +38,9 @@ export interface CheckOptions {
   readonly images?: number | undefined
   /** The seed that the board drew. */
   readonly seed?: number | undefined
-  /** Replays stored images through a fresh session: how many were tried, and where the outcome was another. */
-  readonly replay?: ((dir: string) => Promise<{ tried: number; differing: readonly string[] }>) | undefined
+  /** Whether stored images are run again through a fresh session. */
+  readonly replay: boolean
+  readonly progress: Progress
 }
 
 interface Submission {
@@ -92,8 +94,9 @@ async function attempt<A, T>(
     return { finding: { check, verdict: 'passed', detail: typeof value === 'string' ? value : '' }, value }
   } catch (error) {
     if (error instanceof Skipped) return { finding: { check, verdict: 'skipped', detail: error.message } }
-    if (error instanceof ZooError) return { finding: { check, verdict: 'failed', detail: error.message } }
-    throw error
+    const failure = asZooError(error)
+    if (failure.code === 'internal') throw error
+    return { finding: { check, verdict: 'failed', detail: failure.message } }
   }
 }
 
@@ -206,10 +209,15 @@ async function flagsExplained({ evaluation }: Submission): Promise<string> {
   return result.flags.length === 0 ? 'no flags' : `${result.flags.length} explained`
 }
 
-async function replayAgrees({ evaluation, options }: Submission): Promise<string> {
+async function replayAgrees({ evaluation, options, plan }: Submission): Promise<string> {
   if (!options.replay) throw new Skipped('not asked for')
-  const { tried, differing } = await options.replay(evaluation.dir)
-  if (differing.length > 0)
-    fail(`${differing.length} of ${tried} stored images give another outcome: ${differing[0]}`)
-  return `${tried} stored images agree`
+  if (!plan || !options.data) throw new Skipped('the data set was not given')
+  const places = { model: options.model, data: await options.data(plan) }
+  const { images, disagreements } = await replay(evaluation.dir, options.progress, places)
+  const [first] = disagreements
+  if (first)
+    fail(
+      `${disagreements.length} of ${images} stored images give another outcome: image ${first.index}, broken by ${first.attack}: recorded ${first.recorded}, found ${first.found}`,
+    )
+  return `${images} stored images give the recorded outcome`
 }

@@ -19,6 +19,8 @@ export interface Evaluation {
   readonly input?: InputDescription | undefined
   /** What the submitter says of warning flags, by the flag's name. */
   readonly explanations: Readonly<Record<string, string>>
+  /** A sheet of broken images (PNG), where the ledger has one. It is for the eye: no number depends on it. */
+  readonly pictures?: Uint8Array | undefined
   /** The files of which the board keeps a copy, so that every number can be checked against its outcomes. */
   readonly files: ReadonlyMap<string, Uint8Array>
   /** Digest over those files' names and contents. */
@@ -26,6 +28,7 @@ export interface Evaluation {
 }
 
 const NEEDED = ['result.json', 'examples.json'] as const
+export const PICTURES = 'pictures.png'
 /** Written by hand, beside the ledger, where a flag wants an explanation. */
 const SUBMISSION = 'submission.json'
 
@@ -36,10 +39,7 @@ const SUBMISSION = 'submission.json'
 export async function readEvaluation(dir: string): Promise<Evaluation> {
   const files = new Map<string, Uint8Array>()
   for (const name of [...NEEDED, SUBMISSION]) {
-    const bytes = await readFile(join(dir, name)).catch((error) => {
-      if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined
-      throw asZooError(error)
-    })
+    const bytes = await readIfThere(join(dir, name))
     if (bytes) files.set(name, bytes)
   }
   const missing = NEEDED.find((name) => !files.has(name))
@@ -56,10 +56,17 @@ export async function readEvaluation(dir: string): Promise<Evaluation> {
     examples: [...examples].sort((a, b) => a.index - b.index),
     input: (await openLedger(dir).plan())?.protocol.model.input,
     explanations: files.has(SUBMISSION) ? read(submissionSchema, SUBMISSION).explanations : {},
+    pictures: await readIfThere(join(dir, PICTURES)),
     files,
     sha256: digest(files),
   }
 }
+
+const readIfThere = (path: string): Promise<Uint8Array | undefined> =>
+  readFile(path).catch((error) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined
+    throw asZooError(error)
+  })
 
 function json(files: ReadonlyMap<string, Uint8Array>, name: string, dir: string): unknown {
   try {

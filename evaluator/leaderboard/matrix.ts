@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { inputWords } from './command.ts'
 import type { Job } from './jobs.ts'
 
@@ -22,16 +24,29 @@ export function matrixOf(jobs: readonly Job[], shards: number): Matrix {
     include: jobs
       .filter(({ state }) => state !== 'finished')
       .flatMap((job) =>
-        Array.from({ length: shards }, (_, i): MatrixRow => {
-          const name = createHash('sha256').update(job.id).digest('hex').slice(0, 12)
-          return {
-            part: `${name}-${i + 1}`,
+        Array.from(
+          { length: shards },
+          (_, i): MatrixRow => ({
+            part: `${partName(job)}-${i + 1}`,
             id: job.id,
             arguments: [...argumentsOf(job), ...(shards > 1 ? ['--shard', `${i + 1}/${shards}`] : [])],
-          }
-        }),
+          }),
+        ),
       ),
   }
+}
+
+/** A job's name where paths are too long: its parts are called this and a number. */
+const partName = ({ id }: Pick<Job, 'id'>): string =>
+  createHash('sha256').update(id).digest('hex').slice(0, 12)
+
+/** The folders of a job's parts below `folder`, as `zoo eval` left them and CI handed them over. */
+export async function partsOf(job: Pick<Job, 'id'>, folder: string): Promise<string[]> {
+  const own = new RegExp(`^(part-)?${partName(job)}-\\d+$`)
+  return (await readdir(folder))
+    .filter((name) => own.test(name))
+    .sort()
+    .map((name) => join(folder, name))
 }
 
 /** `zoo eval` with everything that decides an outcome. */

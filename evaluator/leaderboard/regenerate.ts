@@ -1,9 +1,11 @@
 import type { Progress } from '../../manifests/progress.ts'
 import type { Reported } from '../../manifests/schema/leaderboard.ts'
 import { evaluate } from '../evaluate.ts'
+import { mergeLedgers } from '../merge.ts'
 import type { EvaluationRequest } from '../request.ts'
 import { type BuiltBoard, buildLeaderboard } from './build.ts'
 import type { Job } from './jobs.ts'
+import { partsOf } from './matrix.ts'
 
 export interface RegenerateOptions {
   /** The board's folder. */
@@ -12,6 +14,8 @@ export interface RegenerateOptions {
   /** What `openData` takes for a data set's name. */
   readonly data: (dataset: string) => Promise<string>
   readonly provider: EvaluationRequest['provider']
+  /** Folders of parts that other machines have evaluated: they are merged, and not evaluated again. */
+  readonly parts?: string | undefined
   /** Processes, and threads in each; measured where absent. */
   readonly processes?: number | undefined
   readonly threads?: number | undefined
@@ -27,7 +31,7 @@ export interface Regenerated {
  * Evaluates what the store lacks, one job after the other, and builds the board of all jobs. It may be stopped
  * anywhere and run again: finished jobs are kept, a job that was begun goes on from its finished units.
  *
- * @throws ZooError as `evaluate` and `buildLeaderboard` do
+ * @throws ZooError as `evaluate`, `mergeLedgers` and `buildLeaderboard` do
  */
 export async function regenerate(
   jobs: readonly Job[],
@@ -53,6 +57,11 @@ export async function regenerate(
 
 async function runJob(job: Job, options: RegenerateOptions, progress: Progress): Promise<void> {
   const { candidate, track, battery, seed, dir } = job
+  const parts = options.parts === undefined ? [] : await partsOf(job, options.parts)
+  if (parts.length > 0) {
+    await mergeLedgers(parts, dir)
+    return
+  }
   await evaluate(
     {
       model: candidate.file,

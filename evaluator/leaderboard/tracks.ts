@@ -147,10 +147,13 @@ function makeEntry(
     provider: result.provider,
     date: result.date,
     ...optional('signer', card?.signer),
-    ledger: { path: `ledgers/${evaluation.sha256.slice(0, 16)}`, sha256: evaluation.sha256 },
+    ledger: { path: ledgerPath(evaluation), sha256: evaluation.sha256 },
     command: commandFor(evaluation, card),
   }
 }
+
+/** Where the board keeps its copy of a ledger, within its folder. */
+export const ledgerPath = ({ sha256 }: Pick<Evaluation, 'sha256'>): string => `ledgers/${sha256.slice(0, 16)}`
 
 function describe(
   { name, sha256 }: { name: string; sha256: string },

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { packageRoot } from '../../manifests/package.ts'
 import type { Result } from '../../manifests/schema/result.ts'
-import { duration, epsText, NORMS, percent, short } from '../leaderboard/format.ts'
+import { epsText, NORMS, percent, short } from '../leaderboard/format.ts'
+import { attackTable } from '../leaderboard/page/attacks.ts'
 import { figure } from '../leaderboard/page/charts/chart.ts'
 import { lineChart } from '../leaderboard/page/charts/lines.ts'
 import { type Content, type Html, html, raw } from '../leaderboard/page/html.ts'
@@ -34,7 +35,7 @@ ${headline('Clean accuracy', 'clean', result.clean)}
 </div>
 ${flags.map(({ name, reason }) => html`<div class="warning"><b>⚑ ${name}</b> – ${reason}</div>`)}
 <h2>Attack by attack</h2>
-${attackTable(result)}
+${attackTable(result, battery.aggregation, dataset.examples)}
 ${budget(result)}
 ${pictures && grid(pictures)}
 <h2>How it was made</h2>
@@ -50,26 +51,6 @@ const span = ([low, high]: readonly [number, number]): string => `${percent(low)
 
 const headline = (label: string, kind: 'robust' | 'clean', { accuracy, interval }: Result['robust']): Html =>
   html`<div class="head"><span class="label"><span class="key ${kind}" aria-hidden="true"></span>${label}</span><strong>${percent(accuracy)}</strong><span class="label">95 % interval ${span(interval)}</span></div>`
-
-function attackTable({ attacks, battery, dataset, skipped }: Result): Html {
-  const text =
-    battery.aggregation === 'worst-case'
-      ? 'In this order; each attack runs on the images that still stand, and the accuracy is what is left after it.'
-      : 'Each attack runs on every image, and the accuracy is what it leaves by itself.'
-  const targeted = attacks.some(({ targetRate }) => targetRate !== undefined)
-  const minimal = attacks.some(({ medianNorm }) => medianNorm !== undefined)
-  const heading = (name: string) => html`<th scope="col" class="number">${name}</th>`
-  const cell = (content: Content) => html`<td class="number">${content}</td>`
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="Attack by attack"><table>
-<caption>${text}</caption>
-<thead><tr><th scope="col">Attack</th>${['Accuracy', '95 % interval'].map(heading)}${targeted && heading('Attack success')}${minimal && heading('Median perturbation')}${['Forward passes per image', 'Gradients per image', 'Time'].map(heading)}</tr></thead>
-<tbody>${attacks.map(
-    ({ name, robustAccuracy, interval, targetRate, medianNorm, forwards, backwards, seconds }) =>
-      html`<tr><th scope="row">${name}</th>${cell(percent(robustAccuracy))}${cell(span(interval))}${targeted && cell(targetRate === undefined ? '' : percent(targetRate))}${minimal && cell(medianNorm == null ? '' : String(Number(medianNorm.toPrecision(3))))}${cell(short(forwards / dataset.examples))}${cell(short(backwards / dataset.examples))}${cell(duration(seconds))}</tr>
-`,
-  )}</tbody></table></div>
-${skipped.length > 0 && html`<p class="small soft">Left out: ${skipped.map(({ name, reason }) => `${name} (${reason})`).join(', ')}.</p>`}`
-}
 
 function budget({ curve, model, battery }: Result): Html | null {
   if (curve.length < 2) return null

@@ -58,8 +58,6 @@ export const entrySchema = z.strictObject({
   date: z.iso.datetime(),
   /** Who signed the model's files, where a trusted signature was verified. */
   signer: z.string().optional(),
-  /** A picture of broken images beside the model's page. */
-  pictures: z.strictObject({ file: z.string(), count: z.int(), width: z.int(), height: z.int() }).optional(),
   /** Where the outcomes of every image lie, relative to the board's folder, and the digest of that folder's files. */
   ledger: z.strictObject({ path: z.string().min(1), sha256: sha256Schema }),
   /** The command that reproduces the numbers. */

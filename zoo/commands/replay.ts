@@ -18,7 +18,7 @@ export function command(): Command {
     .option('--model <path>', 'the .onnx file, where it no longer lies where it was')
     .action(async (dir: string, options: Options) => {
       const out = io(options)
-      const report = await replay(dir, out.progress, options.model)
+      const report = await replay(dir, out.progress, { model: options.model })
       out.answer(report, describe)
       if (report.disagreements.length > 0) process.exitCode = EXIT_CODES['check-failed']
     })

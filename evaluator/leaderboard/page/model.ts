@@ -1,5 +1,6 @@
 import type { Entry, Track } from '../../../manifests/schema/leaderboard.ts'
-import { day, duration, epsText, NORMS, percent, short } from '../format.ts'
+import { day, epsText, NORMS, percent, short } from '../format.ts'
+import { attackTable } from './attacks.ts'
 import { figure } from './charts/chart.ts'
 import { budgetChart, iterationChart } from './charts/track.ts'
 import { type Content, type Html, html, link } from './html.ts'
@@ -8,7 +9,10 @@ import { command } from './track.ts'
 import { intervalText, modelPage, rankText, threatText, trackTitle } from './words.ts'
 
 /** The page of one model in one track. It lies in `vN/TRACK/` beside the track's page. */
-export function modelPageOf(entry: Entry, track: Track, siblings: readonly Track[]): string {
+export function modelPageOf(
+  entry: Entry,
+  { track, siblings, pictured }: { track: Track; siblings: readonly Track[]; pictured: boolean },
+): string {
   const { model, clean, robust, rank } = entry
   const root = '../../'
   return page({
@@ -32,9 +36,9 @@ ${head('Clean accuracy', 'clean', entry.clean, entry, root)}
 </div>
 ${flags(entry)}
 <h2 id="attacks">Attack by attack</h2>
-${attacks(entry, track)}
+${attackTable(entry, track.battery.aggregation, entry.images.count)}
 ${charts(entry, track)}
-${pictures(entry)}
+${pictured && pictures(entry, root)}
 <h2 id="use">Use it, reproduce it</h2>
 ${model.version !== undefined && html`<p class="small soft">Get the model, verified to the byte:</p>${command(`zoo pull ${model.name}`)}`}
 <p class="small soft">Evaluate it again; the same versions of the software on the same kind of processor give the same outcomes, image by image:</p>
@@ -75,35 +79,15 @@ function flags({ flags }: Entry): Html | null {
   )}</section>`
 }
 
-function attacks({ attacks, images, skipped }: Entry, { battery }: Track): Html {
-  const text =
-    battery.aggregation === 'worst-case'
-      ? 'In this order; each attack runs on the images that still stand, and the accuracy is what is left after it.'
-      : 'Each attack runs on every image, and the accuracy is what it leaves by itself.'
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="Attack by attack"><table>
-<caption>${text}</caption>
-<thead><tr><th scope="col">Attack</th><th scope="col" class="number">Accuracy</th><th scope="col" class="number">Forward passes per image</th><th scope="col" class="number">Gradients per image</th><th scope="col" class="number">Time</th></tr></thead>
-<tbody>${attacks.map(
-    ({ name, robustAccuracy, forwards, backwards, seconds }) =>
-      html`<tr><th scope="row">${name}</th><td class="number">${percent(robustAccuracy)}</td><td class="number">${short(forwards / images.count)}</td><td class="number">${short(backwards / images.count)}</td><td class="number">${duration(seconds)}</td></tr>
-`,
-  )}</tbody></table></div>
-${skipped.length > 0 && html`<p class="small soft">Left out: ${skipped.map(({ name, reason }, i) => html`${i > 0 && '; '}${name}, because ${reason}`)}.</p>`}`
-}
-
 function charts(entry: Entry, track: Track): Html | null {
   const drawn = [iterationChart([entry], track), budgetChart([entry])].filter((chart) => chart !== undefined)
   return drawn.length === 0 ? null : html`<div class="figures">${drawn.map(figure)}</div>`
 }
 
-/** The worst that was found, to look at. */
-function pictures(entry: Entry): Html | null {
-  if (!entry.pictures) return null
-  const { file, count, width, height } = entry.pictures
-  return html`<h2 id="pictures">Broken images</h2>
-<figure class="pictures"><figcaption><p>Above the image, below it what the attack made of it, then the difference, amplified. The model names the first rightly and the second wrongly.</p></figcaption>
-<img src="${file}" width="${width}" height="${height}" alt="${count} images of the data set that the attack broke: each as it was, as it was after the attack, and the amplified difference" loading="lazy"></figure>`
-}
+/** What the attack made of some images, to look at. */
+const pictures = ({ ledger }: Entry, root: string): Html => html`<h2 id="pictures">Broken images</h2>
+<figure class="pictures"><figcaption><p>Above the image, below it what the attack made of it, then the difference, amplified around grey. The model names the first rightly and the second wrongly.</p></figcaption>
+<img src="${root}${ledger.path}/pictures.png" alt="Images that the attack broke: each as it was, as it was after the attack, and the amplified difference" loading="lazy"></figure>`
 
 function card({ model }: Entry): [string, Content][] {
   return [

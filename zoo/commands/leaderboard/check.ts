@@ -14,6 +14,7 @@ interface Options extends TransferOptions {
   readonly data?: string
   readonly images?: number
   readonly seed?: number
+  readonly replay: boolean
 }
 
 export const checkCommand = (): Command =>
@@ -26,7 +27,8 @@ export const checkCommand = (): Command =>
       .option('--model <file>', 'the .onnx file; by default where it lay when it was evaluated')
       .option('--data <data>', 'the data set; by default the one that the ledger names')
       .option('--images <n>', 'how many images the board asks for; by default the whole data set', positive)
-      .option('--seed <seed>', 'the seed that the board drew', natural),
+      .option('--seed <seed>', 'the seed that the board drew', natural)
+      .option('--no-replay', 'don’t run the stored images again'),
   ).action(async (dirs: string[], options: Options) => {
     const out = io(options)
     if (options.model !== undefined && dirs.length > 1)
@@ -39,6 +41,8 @@ export const checkCommand = (): Command =>
           model: options.model,
           images: options.images,
           seed: options.seed,
+          replay: options.replay,
+          progress: out.progress,
           battery: (id) => (batteryIds().includes(id) ? readBattery(id) : undefined),
           data: ({ protocol: { dataset, model } }: Plan) =>
             openData(client, options.data ?? dataset.name, {

@@ -12,6 +12,7 @@ import { jobsOf, readBoardPlan } from './candidates.ts'
 interface Options extends TransferOptions {
   readonly store: string
   readonly out: string
+  readonly parts?: string
   readonly provider: EvaluationRequest['provider']
   readonly jobs?: number
   readonly threads?: number
@@ -25,6 +26,10 @@ export const regenerateCommand = (): Command =>
       .argument('<plan>', 'which models in which tracks: a board plan (.json)')
       .requiredOption('--store <dir>', 'where ledgers are kept; what is finished there is not done again')
       .requiredOption('--out <dir>', 'the board’s folder; earlier versions in it stay as they are')
+      .option(
+        '--parts <dir>',
+        'parts that other machines have evaluated (see `plan`): merged, not done again',
+      )
       .option('--provider <provider>', 'cpu, cuda or webgpu', oneOf('cpu', 'cuda', 'webgpu'), 'cpu')
       .option('--jobs <n>', 'processes; default: measured', positive)
       .option('--threads <n>', 'threads in each process; default: measured', positive),
@@ -39,6 +44,7 @@ export const regenerateCommand = (): Command =>
         reported: await readReported(),
         data: (dataset) => dataArgument(client, dataset),
         provider: options.provider,
+        parts: options.parts,
         processes: options.jobs,
         threads: options.threads,
       },
