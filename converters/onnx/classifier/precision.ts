@@ -1,4 +1,5 @@
 import type { Attribute, Graph, Node } from '../graph.ts'
+import { fromBfloat16, fromFloat16 } from '../half.ts'
 import { type DataType, dataTypeCode, dataTypeFromCode, Tensor } from '../tensor.ts'
 
 const HALVES: ReadonlySet<DataType> = new Set(['float16', 'bfloat16'])
@@ -51,19 +52,3 @@ function widened(tensor: Tensor): Tensor {
   const read = tensor.dtype === 'float16' ? fromFloat16 : fromBfloat16
   return Tensor.float32(tensor.dims, Float32Array.from(tensor.elements as Uint16Array, read))
 }
-
-function fromFloat16(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1
-  const exponent = (bits >> 10) & 0x1f
-  const fraction = bits & 0x3ff
-  if (exponent === 0) return sign * fraction * 2 ** -24
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
-}
-
-/** bfloat16 is the upper half of float32. */
-function fromBfloat16(bits: number): number {
-  scratch.setUint32(0, bits << 16)
-  return scratch.getFloat32(0)
-}
-const scratch = new DataView(new ArrayBuffer(4))
