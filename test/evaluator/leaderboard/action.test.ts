@@ -74,7 +74,8 @@ describe('the workflow for a repository that ships a model', () => {
 
     const same = evaluate({ MODEL: 'steady.onnx', LEDGER: 'third', BASELINE: 'baseline.json' })
     expect(same.status, same.stderr).toBe(0)
-  })
+    // Many processes, which start slowly where many tests share few cores.
+  }, 240_000)
 
   it('takes no input for a command', () => {
     const { status } = evaluate({ MODEL: '$(touch gotcha).onnx; touch gotcha', LEDGER: 'fourth' })

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Matrix } from '../../../evaluator/leaderboard/matrix.ts'
 import type { Regenerated } from '../../../evaluator/leaderboard/regenerate.ts'
 import { packageRoot } from '../../../manifests/package.ts'
 import type { ExampleRow } from '../../../manifests/schema/result.ts'
@@ -34,11 +35,14 @@ beforeAll(async () => {
 })
 afterAll(() => rmSync(base, { recursive: true, force: true }))
 
+/** Processes start slowly where many tests share few cores. */
+const PATIENCE = 240_000
+
 function zoo(...words: string[]): {
   child: ChildProcess
   done: Promise<{ code: number | null; out: string; err: string }>
 } {
-  const child = spawn(process.execPath, [join(packageRoot, 'zoo/bin.mjs'), 'leaderboard', ...words], {
+  const child = spawn(process.execPath, [join(packageRoot, 'zoo/bin.mjs'), ...words], {
     env: { ...process.env, ZOO_HOME: join(base, 'home'), ZOO_NO_PROGRESS: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -52,14 +56,14 @@ function zoo(...words: string[]): {
   return { child, done: new Promise((resolve) => child.on('close', (code) => resolve({ code, ...text }))) }
 }
 
-async function regenerate(store: string, board: string): Promise<Regenerated> {
-  const { code, out, err } = await zoo(...regenerateWords(store, board)).done
+async function regenerate(store: string, board: string, ...more: string[]): Promise<Regenerated> {
+  const { code, out, err } = await zoo(...regenerateWords(store, board), ...more).done
   expect(code, err).toBe(0)
   return JSON.parse(out)
 }
 
 const regenerateWords = (store: string, board: string) => [
-  ...['regenerate', plan, '--store', join(base, store), '--out', join(base, board)],
+  ...['leaderboard', 'regenerate', plan, '--store', join(base, store), '--out', join(base, board)],
   ...['--jobs', '1', '--threads', '1', '--json'],
 ]
 
@@ -80,74 +84,110 @@ const outcomes = (store: string, ids: readonly string[]): Record<string, Example
   )
 
 describe('zoo leaderboard regenerate', () => {
-  it('killed in the middle, finishes on the next run with the outcomes of an uninterrupted one', async () => {
-    const whole = await regenerate('whole', 'whole-board')
-    expect(whole.evaluated).toHaveLength(2)
-    const total = units('whole').size
+  it(
+    'killed in the middle, finishes on the next run with the outcomes of an uninterrupted one',
+    async () => {
+      const whole = await regenerate('whole', 'whole-board')
+      expect(whole.evaluated).toHaveLength(2)
+      const total = units('whole').size
 
-    const { child, done } = zoo(...regenerateWords('cut', 'cut-board'))
-    while (units('cut').size < total / 2 && child.exitCode === null) await wait(5)
-    child.kill('SIGKILL')
-    await done
-    const kept = units('cut')
-    expect(kept.size).toBeGreaterThan(0)
-    expect(kept.size).toBeLessThan(total)
-    expect(existsSync(join(base, 'cut-board'))).toBe(false)
+      const { child, done } = zoo(...regenerateWords('cut', 'cut-board'))
+      while (units('cut').size < total / 2 && child.exitCode === null) await wait(5)
+      child.kill('SIGKILL')
+      await done
+      const kept = units('cut')
+      expect(kept.size).toBeGreaterThan(0)
+      expect(kept.size).toBeLessThan(total)
+      expect(existsSync(join(base, 'cut-board'))).toBe(false)
 
-    const resumed = await regenerate('cut', 'cut-board')
-    for (const [name, written] of kept) expect(units('cut').get(name), name).toBe(written)
-    expect(outcomes('cut', whole.evaluated)).toEqual(outcomes('whole', whole.evaluated))
-    expect(resumed.evaluated.length + resumed.kept.length).toBe(2)
-    expect(resumed.board.tracks.map(({ document }) => document.entries.map(({ robust }) => robust))).toEqual(
-      whole.board.tracks.map(({ document }) => document.entries.map(({ robust }) => robust)),
-    )
-  })
+      const resumed = await regenerate('cut', 'cut-board')
+      for (const [name, written] of kept) expect(units('cut').get(name), name).toBe(written)
+      expect(outcomes('cut', whole.evaluated)).toEqual(outcomes('whole', whole.evaluated))
+      expect(resumed.evaluated.length + resumed.kept.length).toBe(2)
+      expect(
+        resumed.board.tracks.map(({ document }) => document.entries.map(({ robust }) => robust)),
+      ).toEqual(whole.board.tracks.map(({ document }) => document.entries.map(({ robust }) => robust)))
+    },
+    PATIENCE,
+  )
 
-  it('evaluates only what is new, and says what moved', async () => {
-    const again = await regenerate('whole', 'whole-board')
-    expect(again).toMatchObject({ evaluated: [], board: { version: 1, fresh: false } })
-    await writeTinyModel(join(base, 'wild.onnx'), 0.6)
-    writePlan(['steady.onnx', 'shaky.onnx', 'wild.onnx'])
-    const planned = JSON.parse(
-      (await zoo('plan', plan, '--store', join(base, 'whole'), '--shards', '2', '--json').done).out,
-    )
-    expect(planned.include.map(({ arguments: words }: { arguments: string[] }) => words.at(-1))).toEqual([
-      '1/2',
-      '2/2',
-    ])
-    const grown = await regenerate('whole', 'whole-board')
-    expect(grown.evaluated).toHaveLength(1)
-    expect(grown.kept).toHaveLength(2)
-    expect(grown.board.version).toBe(2)
-    expect(readFileSync(grown.board.changes!, 'utf8')).toContain('wild.onnx')
-  })
+  it(
+    'evaluates nothing twice',
+    async () => {
+      const again = await regenerate('whole', 'whole-board')
+      expect(again).toMatchObject({ evaluated: [], board: { version: 1, fresh: false } })
+    },
+    PATIENCE,
+  )
 
-  it('passes its own check, and not with a number edited', async () => {
-    const folder = join(base, 'whole', 'quarters.npz-linf-0.06-tiny-v1')
-    const dir = join(folder, readdirSync(folder)[0]!)
-    const check = () =>
-      zoo('check', dir, '--data', join(base, 'quarters.npz'), '--images', '64', '--json').done
-    const verdicts = ({ out }: { out: string }) =>
-      Object.fromEntries(
-        JSON.parse(out)[0].findings.map(({ check, verdict }: Record<string, string>) => [check, verdict]),
-      )
-    // The battery is the test's own, so that one check must fail, and no other.
-    expect(verdicts(await check())).toEqual({
-      schema: 'passed',
-      'ledger complete': 'passed',
-      model: 'passed',
-      battery: 'failed',
-      data: 'passed',
-      images: 'passed',
-      seed: 'passed',
-      'flags explained': 'passed',
-      replay: 'skipped',
-    })
-    const path = join(dir, 'result.json')
-    const result = JSON.parse(readFileSync(path, 'utf8'))
-    writeFileSync(path, JSON.stringify({ ...result, robust: { accuracy: 0.99, interval: [0.98, 1] } }))
-    const edited = await check()
-    expect(edited.code).toBe(3)
-    expect(verdicts(edited)['ledger complete']).toBe('failed')
-  })
+  it(
+    'takes parts that other machines evaluated for what is new, and says what moved',
+    async () => {
+      await writeTinyModel(join(base, 'wild.onnx'), 0.6)
+      writePlan(['steady.onnx', 'shaky.onnx', 'wild.onnx'])
+      const planned = await zoo(
+        'leaderboard',
+        'plan',
+        plan,
+        '--store',
+        join(base, 'whole'),
+        '--shards',
+        '2',
+        '--json',
+      ).done
+      const { include }: Matrix = JSON.parse(planned.out)
+      expect(include.map((row) => row.arguments.at(-1))).toEqual(['1/2', '2/2'])
+      for (const { part, arguments: words } of include) {
+        const { code, err } = await zoo(
+          'eval',
+          ...words,
+          '--jobs',
+          '1',
+          '--out',
+          join(base, 'parts', `part-${part}`),
+        ).done
+        expect(code, err).toBe(0)
+      }
+      const grown = await regenerate('whole', 'whole-board', '--parts', join(base, 'parts'))
+      expect(grown.evaluated).toHaveLength(1)
+      expect(grown.kept).toHaveLength(2)
+      expect(grown.board.version).toBe(2)
+      expect(readFileSync(grown.board.changes!, 'utf8')).toContain('wild.onnx')
+    },
+    PATIENCE,
+  )
+
+  it(
+    'passes its own check, and not with a number edited',
+    async () => {
+      const folder = join(base, 'whole', 'quarters.npz-linf-0.06-tiny-v1')
+      const dir = join(folder, readdirSync(folder)[0]!)
+      const check = () =>
+        zoo('leaderboard', 'check', dir, '--data', join(base, 'quarters.npz'), '--images', '64', '--json')
+          .done
+      const verdicts = ({ out }: { out: string }) =>
+        Object.fromEntries(
+          JSON.parse(out)[0].findings.map(({ check, verdict }: Record<string, string>) => [check, verdict]),
+        )
+      // The battery is the test's own, so that one check must fail, and no other.
+      expect(verdicts(await check())).toEqual({
+        schema: 'passed',
+        'ledger complete': 'passed',
+        model: 'passed',
+        battery: 'failed',
+        data: 'passed',
+        images: 'passed',
+        seed: 'passed',
+        'flags explained': 'passed',
+        replay: 'passed',
+      })
+      const path = join(dir, 'result.json')
+      const result = JSON.parse(readFileSync(path, 'utf8'))
+      writeFileSync(path, JSON.stringify({ ...result, robust: { accuracy: 0.99, interval: [0.98, 1] } }))
+      const edited = await check()
+      expect(edited.code).toBe(3)
+      expect(verdicts(edited)['ledger complete']).toBe('failed')
+    },
+    PATIENCE,
+  )
 })
