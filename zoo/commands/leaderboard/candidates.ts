@@ -8,6 +8,7 @@ import { asZooError, ZooError } from '../../../manifests/error.ts'
 import { type BoardPlan, boardPlanSchema, type PlannedModel } from '../../../manifests/schema/board-plan.ts'
 import { parseAs } from '../../../manifests/schema/parse.ts'
 import { modelArgument } from '../../model-argument.ts'
+import { modelCards } from '../../model-cards.ts'
 import type { Client } from '../../registry/client.ts'
 
 /** The board's plan, with paths in it taken from its own folder. */
@@ -60,7 +61,7 @@ async function candidateOf(planned: PlannedModel, client: Client): Promise<Candi
     dataset,
     input: planned.input,
     outputKind: planned.output,
-    ...(manifest && { card: { manifest } }),
+    ...(manifest && { card: (await modelCards(client, [{ name, sha256 }])).get(sha256) ?? { manifest } }),
     spec: planned.model,
   }
 }
