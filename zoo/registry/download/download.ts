@@ -32,7 +32,7 @@ export async function download(client: Client, request: DownloadRequest): Promis
   const { cache } = client.settings
   const key = request.sha256 ?? `url-${sha256Of(request.url)}`
   return withLock(join(cache, 'locks', key), async () => {
-    if (request.sha256 !== undefined && request.size !== undefined) {
+    if (request.sha256 !== undefined) {
       const kept = await soundBlob(cache, { sha256: request.sha256, size: request.size })
       if (kept !== undefined) return kept
     }

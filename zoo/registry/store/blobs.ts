@@ -10,13 +10,19 @@ export interface Digest {
   readonly size: number
 }
 
+/** A digest tells content apart by itself; a size makes a look at it cheaper. */
+interface BlobName {
+  readonly sha256: string
+  readonly size?: number | undefined
+}
+
 /** Where the content with this digest is kept below a store's folder, the same as in an OCI image layout. */
 export const blobPath = (store: string, sha256: string): string => join(store, 'blobs', 'sha256', sha256)
 
 /** Whether the store has the content, going by its size alone. */
-export const hasBlob = (store: string, { sha256, size }: Digest): Promise<boolean> =>
+export const hasBlob = (store: string, { sha256, size }: BlobName): Promise<boolean> =>
   stat(blobPath(store, sha256)).then(
-    (found) => found.size === size,
+    (found) => size === undefined || found.size === size,
     () => false,
   )
 
@@ -24,7 +30,7 @@ export const hasBlob = (store: string, { sha256, size }: Digest): Promise<boolea
  * The path of content that the store has and whose every byte was just checked; undefined where it is missing or
  * damaged. It counts as new from now on, so that a sweep of the store leaves it to whoever is about to use it.
  */
-export async function soundBlob(store: string, { sha256, size }: Digest): Promise<string | undefined> {
+export async function soundBlob(store: string, { sha256, size }: BlobName): Promise<string | undefined> {
   if (!(await hasBlob(store, { sha256, size }))) return undefined
   const path = blobPath(store, sha256)
   const now = new Date()
