@@ -68,7 +68,8 @@ export function breakOff(
 ): void {
   response.setHeader('etag', etag)
   response.setHeader('content-length', bytes.length)
-  response.write(bytes.subarray(0, after))
-  // An orderly end of the connection: what was written still arrives.
-  if (how === 'cut') response.socket?.end()
+  response.write(bytes.subarray(0, after), () => {
+    // Late enough for the client to have read it all: a broken connection takes unread bytes along.
+    if (how === 'cut') setTimeout(() => response.socket?.end(), 250)
+  })
 }
