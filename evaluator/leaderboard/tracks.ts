@@ -78,6 +78,7 @@ function makeTrack(id: string, group: readonly Evaluation[], options: TrackOptio
     dataset: { name: dataset.name, sha256: dataset.sha256, size: dataset.size },
     threat,
     battery,
+    ...optional('seed', only(entries.map(({ seed }) => seed))),
     entries,
     reported: options.reported.flatMap(({ source, entries }) =>
       entries.filter((entry) => fits(entry, first.result)).map((entry) => ({ ...entry, source: source.url })),
@@ -179,6 +180,10 @@ function describe(
     ...optional('paper', manifest.paper),
   }
 }
+
+/** The value that all have, if it is one. */
+const only = (values: readonly number[]): number | undefined =>
+  new Set(values).size === 1 ? values[0] : undefined
 
 const optional = <K extends string, T>(key: K, value: T | undefined): { [P in K]?: T } =>
   value === undefined ? {} : ({ [key]: value } as { [P in K]?: T })

@@ -118,6 +118,8 @@ export const trackSchema = z.strictObject({
   dataset: resultSchema.shape.dataset.omit({ examples: true }),
   threat: resultSchema.shape.threat,
   battery: resultSchema.shape.battery,
+  /** The one seed of all entries; random targets must be the same for all of them. Absent where they differ. */
+  seed: z.int().nonnegative().optional(),
   entries: z.array(entrySchema).min(1),
   reported: z.array(reportedEntrySchema.extend({ source: z.url() })).default([]),
 })

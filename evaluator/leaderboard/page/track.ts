@@ -10,7 +10,7 @@ import { aggregationText, batteryText, finding, imagesText, models, threatText, 
 
 /** The page of one track. It lies in `vN/TRACK/`. */
 export function trackPage(track: Track, siblings: readonly Track[]): string {
-  const { dataset, entries, version, date } = track
+  const { dataset, entries, version, date, seed } = track
   const root = '../../'
   const summary = finding(track)
   return page({
@@ -31,6 +31,7 @@ ${fact('Battery', batteryText(track))}
 ${fact('Images', imagesText(track))}
 ${fact('Models', String(entries.length))}
 ${fact('Board version', String(version))}
+${seed !== undefined && fact('Seed', String(seed))}
 ${fact('Last evaluation', day(date))}
 ${fact('Data', html`<a href="track.json">track.json</a>`)}
 </dl>
