@@ -41,6 +41,13 @@ async function start(path: string, options: SessionOptions): Promise<Session> {
   }
 }
 
+/**
+ * For glibc: freed memory is kept for the next run. Without it every run of a large graph returns its activations to
+ * the system and pays for them again page by page, a tenth to a fourth of its time; onnxruntime's own arena is as fast
+ * but takes 40 % more memory. Other C libraries ignore these.
+ */
+const KEEP_FREED_MEMORY = { MALLOC_MMAP_THRESHOLD_: `${2 ** 32}`, MALLOC_TRIM_THRESHOLD_: `${2 ** 33}` }
+
 class ChildSession implements Session {
   readonly inputs: readonly SessionValue[]
   readonly outputs: readonly SessionValue[]
@@ -90,6 +97,7 @@ class Child {
       execArgv: moduleFlags(module),
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      env: { ...KEEP_FREED_MEMORY, ...process.env },
     })
     this.#process.stderr?.on('data', (text: Buffer) => {
       this.#stderr = `${this.#stderr}${text}`.slice(-LAST_WORDS)
