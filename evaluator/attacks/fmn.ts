@@ -5,6 +5,8 @@ import { handInBeyond, handInWithin, seeker } from './nearest.ts'
 /** First and last length of a step, in L2; first and last share by which the radius changes. */
 const STEP = [1, 0.01] as const
 const GAMMA = [0.05, 0.001] as const
+/** A little more than the linear estimate, which on a nearly linear model leads onto the boundary and never across. */
+const BEYOND = 1.001
 
 /**
  * FMN (Pintor, Roli, Brendel & Biggio, "Fast minimum-norm adversarial attacks through adaptive norm constraints",
@@ -29,7 +31,9 @@ export function fmn({ iterations }: { readonly iterations: number }): Attack {
         const { x, example } = walk
         if (misled.has(walk)) walk.radius = Math.min(walk.radius * (1 - gamma), walk.distance)
         else if (walk.best) walk.radius *= 1 + gamma
-        else walk.radius = norm.distance(x, example.origin) + Math.abs(loss) / (norm.dual(gradient) + 1e-12)
+        else
+          walk.radius =
+            norm.distance(x, example.origin) + (BEYOND * Math.abs(loss)) / (norm.dual(gradient) + 1e-12)
         const scale = step / (l2.dual(gradient) + 1e-12)
         for (let j = 0; j < x.length; j++) x[j]! += scale * gradient[j]!
         norm.project(x, example.origin, walk.radius)
