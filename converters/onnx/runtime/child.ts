@@ -6,6 +6,7 @@ import { ZooError } from '../../../manifests/error.ts'
 import { moduleBeside, moduleFlags } from '../../../manifests/package.ts'
 import { writeModel } from '../file.ts'
 import type { Tensor } from '../tensor.ts'
+import { sessionEnvironment } from './environment.ts'
 import { checkFeeds } from './feeds.ts'
 import { type Answer, type Request, tensorsFromWire, tensorsToWire } from './protocol.ts'
 import type { Feeds, ModelSource, Session, SessionOptions, SessionValue } from './session.ts'
@@ -40,13 +41,6 @@ async function start(path: string, options: SessionOptions): Promise<Session> {
     throw error
   }
 }
-
-/**
- * For glibc: freed memory is kept for the next run. Without it every run of a large graph returns its activations to
- * the system and pays for them again page by page, a tenth to a fourth of its time; onnxruntime's own arena is as fast
- * but takes 40 % more memory. Other C libraries ignore these.
- */
-const KEEP_FREED_MEMORY = { MALLOC_MMAP_THRESHOLD_: `${2 ** 32}`, MALLOC_TRIM_THRESHOLD_: `${2 ** 33}` }
 
 class ChildSession implements Session {
   readonly inputs: readonly SessionValue[]
@@ -97,7 +91,7 @@ class Child {
       execArgv: moduleFlags(module),
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      env: { ...KEEP_FREED_MEMORY, ...process.env },
+      env: sessionEnvironment(),
     })
     this.#process.stderr?.on('data', (text: Buffer) => {
       this.#stderr = `${this.#stderr}${text}`.slice(-LAST_WORDS)
