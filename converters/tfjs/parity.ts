@@ -106,8 +106,8 @@ class Tally {
     const a = expected.elements as Float32Array
     const b = actual.elements as Float32Array
     for (let i = 0; i < a.length; i++) {
-      const difference = Object.is(a[i], b[i]) ? 0 : Math.abs(a[i]! - b[i]!)
-      // Once a difference is no number, it stays the largest.
+      const difference = Math.abs(a[i]! - b[i]!)
+      // A difference that is no number passes no check, and stays the largest.
       if (!(difference <= this.#largest)) this.#largest = difference
       this.#sum += difference
       if (Math.abs(a[i]!) > this.#magnitude) this.#magnitude = Math.abs(a[i]!)

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
 import { asZooError, ZooError } from '../../manifests/error.ts'
 import { type ModelJson, parseModelJson } from './manifest.ts'
 import { readWeights, type SourceFile, sourceFile, type Weights } from './weights.ts'
@@ -32,7 +33,12 @@ export async function readTfjs(path: string): Promise<TfjsModel> {
   }
   const json = parseModelJson(new TextDecoder().decode(bytes), path)
   const weights = await readWeights(json.weightsManifest, path)
-  return { format: formatOf(json, path), json, weights, files: [sourceFile(path, bytes), ...weights.files] }
+  return {
+    format: formatOf(json, path),
+    json,
+    weights,
+    files: [sourceFile(basename(path), bytes), ...weights.files],
+  }
 }
 
 /** Older files don't name their format, but their topologies differ. */

@@ -2,6 +2,7 @@ import { ZooError } from '../../manifests/error.ts'
 import type { DataSet } from '../data/dataset.ts'
 import { sizeOf, Tensor } from '../onnx/tensor.ts'
 import { keyOf, uniforms } from '../perturb/random.ts'
+import { range as numbersFrom } from './dims.ts'
 import { permuted } from './lowering/permute.ts'
 import { type Computed, toChannelsLast } from './lowering/value.ts'
 
@@ -14,38 +15,34 @@ export interface Samples {
 /** What 0 and 1 of an image mean to the model. */
 export type Range = readonly [number, number]
 
-/** Samples in one call, unless the model fixes that number. */
+/** Samples in one call, where the model leaves that open. */
 const BATCH_SIZE = 4
 
 /** Every other random image is made of squares of this many pixels, with a little noise: pure noise averages out. */
 const SQUARE = 16
 const NOISE = 0.2
 
-/** Random inputs, the same for the same seed. */
+/** Random inputs, the same for the same seed; as many as asked, rounded up to whole batches where their size is fixed. */
 export function randomSamples(
   inputs: readonly Computed[],
   count: number,
   range: Range,
   seed: number,
 ): Samples {
-  const batch = batchOf(inputs)
-  const total = Math.ceil(count / batch) * batch
-  return {
-    count: total,
-    async *batches() {
-      for (let first = 0; first < total; first += batch)
-        yield Object.fromEntries(
-          inputs.map((input) => {
-            const samples = Array.from({ length: batch }, (_, i) => randomSample(input, seed, first + i))
-            return [input.name, fed(input, samples, range)]
-          }),
-        )
-    },
-  }
+  const batch = fixedBatch(inputs)
+  const total = batch === null ? count : Math.ceil(count / batch) * batch
+  return batched(total, batch ?? BATCH_SIZE, (indices) =>
+    Object.fromEntries(
+      inputs.map((input) => {
+        const samples = indices.map((index) => randomSample(input, seed, index))
+        return [input.name, fed(input, samples, range)]
+      }),
+    ),
+  )
 }
 
 /**
- * Images of a data set, which must have the size and the channels of the model's only input.
+ * The first images of a data set, which must have the size and the channels of the model's only input.
  *
  * @throws ZooError `usage` for a model that takes something else than images, `invalid-data`
  */
@@ -64,23 +61,39 @@ export function dataSamples(
       'invalid-data',
       `${data.name} has images of ${height}x${width}x${channels}, the model takes ${input.dims.slice(1).join('x')}`,
     )
-  const batch = batchOf(inputs)
-  const total = Math.floor(Math.min(count, data.size) / batch) * batch
-  return {
-    count: total,
-    async *batches() {
-      for (let first = 0; first < total; first += batch) {
-        const { images } = await data.read(Array.from({ length: batch }, (_, i) => first + i))
-        const nhwc = permuted(Tensor.float32([batch, channels, height, width], images), toChannelsLast(4))
-        yield { [input.name]: fed(input, [nhwc.floats], range) }
-      }
-    },
-  }
+  const batch = fixedBatch(inputs)
+  const available = Math.min(count, data.size)
+  const total = batch === null ? available : Math.floor(available / batch) * batch
+  if (total === 0)
+    throw new ZooError(
+      'invalid-data',
+      `${available} images are too few: the model takes ${batch ?? 1} at a time`,
+    )
+  return batched(total, batch ?? BATCH_SIZE, async (indices) => {
+    const { images } = await data.read(indices)
+    const nchw = Tensor.float32([indices.length, channels, height, width], images)
+    return { [input.name]: fed(input, [permuted(nchw, toChannelsLast(4)).floats], range) }
+  })
 }
 
-function batchOf([input]: readonly Computed[]): number {
+type Feeds = Readonly<Record<string, Tensor>>
+
+const batched = (
+  count: number,
+  size: number,
+  read: (indices: number[]) => Feeds | Promise<Feeds>,
+): Samples => ({
+  count,
+  async *batches() {
+    for (let first = 0; first < count; first += size)
+      yield await read(numbersFrom(Math.min(size, count - first), first))
+  },
+})
+
+/** The batch size that a model demands, or null. */
+function fixedBatch([input]: readonly Computed[]): number | null {
   const batch = input?.dims[0]
-  return typeof batch === 'number' ? batch : BATCH_SIZE
+  return typeof batch === 'number' ? batch : null
 }
 
 /** One sample in [0,1), without its batch axis. */

@@ -69,16 +69,16 @@ const wrongLength = (paths: readonly string[], length: number, expected: string)
 async function readShard(folder: string, path: string): Promise<Uint8Array> {
   const outside = new ZooError('invalid-model', `weights ${path} lie outside the model's folder`)
   if (isAbsolute(path) || /^[a-z]+:/i.test(path)) throw outside
-  let real: string
   try {
-    real = await realpath(join(folder, path))
+    const real = await realpath(join(folder, path))
+    const within = relative(folder, real)
+    if (within === '' || within === '..' || within.startsWith(`..${sep}`) || isAbsolute(within)) throw outside
+    const { buffer, byteOffset, byteLength } = await readFile(real)
+    return new Uint8Array(buffer, byteOffset, byteLength)
   } catch (cause) {
-    throw new ZooError('not-found', `weights ${path} are missing beside the model.json`, { cause })
+    if (cause === outside) throw outside
+    throw new ZooError('not-found', `weights ${path} cannot be read beside the model.json`, { cause })
   }
-  const within = relative(folder, real)
-  if (within === '' || within === '..' || within.startsWith(`..${sep}`) || isAbsolute(within)) throw outside
-  const { buffer, byteOffset, byteLength } = await readFile(real)
-  return new Uint8Array(buffer, byteOffset, byteLength)
 }
 
 const WIDTHS = { float32: 4, int32: 4, bool: 1, complex64: 8, uint8: 1, uint16: 2, float16: 2 } as const

@@ -82,8 +82,10 @@ export const SHAPES: NodeTable = {
       }),
     )
   },
-  GatherV2: ({ l, x, inputs }) =>
-    gather(l, x, inputs[1]!, axisOf(inputs[2] ? numberOf(inputs[2], 'an axis') : 0, x.dims.length)),
+  GatherV2: ({ l, x, inputs, attributes }) => {
+    if (attributes.int('batch_dims', 0) !== 0) throw unsupported('gathering image by image')
+    return gather(l, x, inputs[1]!, axisOf(inputs[2] ? numberOf(inputs[2], 'an axis') : 0, x.dims.length))
+  },
   Tile: ({ l, x, inputs }) => tile(l, x, numbersOf(inputs[1], 'counts')),
   BroadcastTo: ({ l, x, inputs }) => broadcastTo(l, x, extentsOf(inputs[1], 'a shape')),
   Pad: ({ l, x, inputs }) => pad(l, x, pairs(inputs[1])),

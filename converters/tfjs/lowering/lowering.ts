@@ -125,6 +125,4 @@ export const onlyMovesUnits = (dims: Dims): boolean =>
   dims.at(-1) === 1 || dims.slice(1, -1).every((dim) => dim === 1)
 
 const batchAsValue = (value: Extents): ZooError =>
-  new ZooError('unsupported-model', `the batch size enters a computation: ${shown(value.items)}`, {
-    hint: 'convert the model with a fixed batch size',
-  })
+  unsupported(`the batch size enters a computation: ${shown(value.items)}`)

@@ -1,4 +1,5 @@
 import { type Dim, shown } from '../dims.ts'
+import { cast } from './elementwise.ts'
 import { type Lowering, unsupported } from './lowering.ts'
 import type { Computed, Value } from './value.ts'
 
@@ -16,7 +17,7 @@ export interface Image {
   readonly spatial: readonly number[]
 }
 
-/** Reads a value as an image. Its channels and spatial sizes must be known. */
+/** Reads a value as an image, in floats. Its channels and spatial sizes must be known. */
 export function asImage(l: Lowering, x: Value, format: Format): Image {
   const [batch, ...rest] = x.dims
   const channels = format === 'channels-last' ? rest.at(-1) : rest[0]
@@ -28,7 +29,7 @@ export function asImage(l: Lowering, x: Value, format: Format): Image {
   )
     throw unsupported(`${shown(x.dims)} is no image of known size`)
   const layout = format === 'channels-last' ? 'channels-first' : 'as-is'
-  return { name: l.name(x, layout), batch, channels, spatial: spatial as number[] }
+  return { name: l.name(cast(l, x, 'float32'), layout), batch, channels, spatial: spatial as number[] }
 }
 
 /** A value that holds an image in ONNX's order. */

@@ -148,7 +148,7 @@ describe('weights', () => {
   it('that are missing are named', async () => {
     await expect(readTfjs(await model(one({}), {}))).rejects.toMatchObject({
       code: 'not-found',
-      message: 'weights w.bin are missing beside the model.json',
+      message: 'weights w.bin cannot be read beside the model.json',
     })
   })
 

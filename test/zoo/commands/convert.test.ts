@@ -37,7 +37,11 @@ describe('zoo convert', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     const report = JSON.parse(stdout)
     expect(report).toMatchObject({
-      source: { format: 'layers-model', files: [{ path: classifier }, { path: 'weights.bin' }] },
+      source: {
+        format: 'layers-model',
+        path: classifier,
+        files: [{ path: 'model.json' }, { path: 'weights.bin' }],
+      },
       model: { path, layout: 'nhwc', nodes: 7, outputs: ['scores [N, 3]'] },
       parity: { passed: true, samples: 8, tolerance: 1e-4, outputs: [{ name: 'scores', sameTop1: 1 }] },
     })

@@ -7,7 +7,7 @@ everyOperator('Operators that move elements', SHAPES, {
   IdentityN: (g) => g.node('IdentityN', [g.input('x', image)]),
   Snapshot: unary('Snapshot'),
   StopGradient: unary('StopGradient'),
-  EnsureShape: (g) => g.node('EnsureShape', [g.input('x', image), g.ints([4, 7, 6, 3])]),
+  EnsureShape: (g) => g.node('EnsureShape', [g.input('x', image), g.ints([2, 7, 6, 3])]),
   PlaceholderWithDefault: (g) =>
     g.node('Mul', [g.input('x', image), g.node('PlaceholderWithDefault', [g.floats([2, 3, 4])])]),
   Reshape: (g) => [
