@@ -35,6 +35,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/leaderboard.ts'),
   },
   {
+    name: 'lint',
+    summary: 'say what would make an evaluation wrong or impossible, before any attack',
+    load: () => import('./commands/lint.ts'),
+  },
+  {
     name: 'gradient',
     summary: "write a model's loss and its gradient with respect to the image as ONNX",
     load: () => import('./commands/gradient.ts'),
