@@ -140,6 +140,7 @@ function makeEntry(
     attacks: result.attacks,
     budget: { seconds: total('seconds'), forwards: total('forwards'), backwards: total('backwards') },
     curve: result.curve,
+    ...optional('security', securityCurve(evaluation)),
     flags: result.flags.map((flag) => ({ ...flag, ...optional('explanation', explanations[flag.name]) })),
     skipped: result.skipped,
     images: imagesOf(examples),
@@ -151,6 +152,24 @@ function makeEntry(
     ledger: { path: ledgerPath(evaluation), sha256: evaluation.sha256 },
     command: commandFor(evaluation, card),
   }
+}
+
+/** Points of a security curve, at most. */
+const STEPS = 40
+
+/**
+ * Accuracy against eps, up to the track's own, from the sizes of the perturbations that broke each image. Only
+ * attacks that look for the smallest one make it meaningful: others end at the edge of the ball.
+ */
+function securityCurve({ result, examples }: Evaluation): Entry['security'] | undefined {
+  const { eps } = result.threat
+  if (eps === null || result.attacks.every(({ medianNorm }) => medianNorm === undefined)) return undefined
+  const accuracy = (radius: number) =>
+    examples.filter(({ clean, norm }) => clean && (norm === null || norm > radius)).length / examples.length
+  return Array.from({ length: STEPS + 1 }, (_, i) => (eps * i) / STEPS).map((radius) => ({
+    eps: radius,
+    accuracy: accuracy(radius),
+  }))
 }
 
 /** Where the board keeps its copy of a ledger, within its folder. */

@@ -46,6 +46,10 @@ export const entrySchema = z.strictObject({
   }),
   /** Robust accuracy against gradients per image. */
   curve: resultSchema.shape.curve,
+  /** Accuracy against eps, where attacks looked for the smallest perturbation of each image. */
+  security: z
+    .array(z.strictObject({ eps: z.number().nonnegative(), accuracy: z.number().min(0).max(1) }))
+    .optional(),
   /** Warning flags, each with what the submitter says of it. */
   flags: z.array(flagSchema.extend({ explanation: z.string().optional() })),
   /** Attacks of the battery that were left out, each with the reason: the model has no gradient, say. */

@@ -2,7 +2,7 @@ import type { Entry, Track } from '../../../manifests/schema/leaderboard.ts'
 import { day, epsText, NORMS, percent, short } from '../format.ts'
 import { attackTable } from './attacks.ts'
 import { figure } from './charts/chart.ts'
-import { budgetChart, iterationChart } from './charts/track.ts'
+import { budgetChart, iterationChart, securityChart } from './charts/track.ts'
 import { type Content, type Html, html, link } from './html.ts'
 import { page } from './layout.ts'
 import { command } from './track.ts'
@@ -80,7 +80,9 @@ function flags({ flags }: Entry): Html | null {
 }
 
 function charts(entry: Entry, track: Track): Html | null {
-  const drawn = [iterationChart([entry], track), budgetChart([entry])].filter((chart) => chart !== undefined)
+  const drawn = [iterationChart([entry], track), budgetChart([entry]), securityChart([entry], track)].filter(
+    (chart) => chart !== undefined,
+  )
   return drawn.length === 0 ? null : html`<div class="figures">${drawn.map(figure)}</div>`
 }
 

@@ -185,6 +185,26 @@ describe('buildLeaderboard', () => {
     expect(names(byId.get('cifar10-linf-4-255-autoattack-v1')!)).toEqual([])
   })
 
+  it('draws the security curve of attacks that look for the smallest perturbation, and of no others', async () => {
+    const dir = ledger('a', 0.5, { battery: 'minimal-norm', aggregation: 'each' })
+    const path = join(dir, 'result.json')
+    const result = JSON.parse(readFileSync(path, 'utf8'))
+    for (const attack of result.attacks) attack.medianNorm = 0.01
+    writeFileSync(path, JSON.stringify(result))
+    const rows: { clean: boolean; norm: number | null }[] = JSON.parse(
+      readFileSync(join(dir, 'examples.json'), 'utf8'),
+    )
+    // 180 of 200 are correct, 100 of them stand: let half of the 80 others fall at eps / 2.
+    let halved = 0
+    for (const row of rows) if (row.clean && row.norm !== null && halved++ < 40) row.norm = 4 / 255
+    writeFileSync(join(dir, 'examples.json'), JSON.stringify(rows))
+    const { tracks } = await buildLeaderboard([dir, ledger('a', 0.5)], { out: join(base, 'board') })
+    const [minimal, quick] = tracks.map(({ document }) => document.entries[0]!)
+    const at = (eps: number) => minimal!.security!.find((point) => Math.abs(point.eps - eps) < 1e-9)!.accuracy
+    expect([0, 3.8 / 255, 4 / 255, 7.8 / 255, 8 / 255].map(at)).toEqual([0.9, 0.9, 0.7, 0.7, 0.5])
+    expect(quick!.security).toBeUndefined()
+  })
+
   it('escapes what a submission calls itself', async () => {
     const name = '<img src=x onerror=alert(1)>'
     const { tracks } = await buildLeaderboard(

@@ -25,8 +25,10 @@ export function iterationChart(
   if (battery.aggregation !== 'each') return undefined
   const series = entries.flatMap(({ model, attacks }): Series[] => {
     const points = attacks
-      .flatMap(({ iterations, robustAccuracy }) =>
-        iterations === undefined ? [] : [{ x: iterations, accuracy: robustAccuracy }],
+      .flatMap(({ iterations, robustAccuracy, medianNorm }) =>
+        iterations === undefined || medianNorm !== undefined
+          ? []
+          : [{ x: iterations, accuracy: robustAccuracy }],
       )
       .sort((a, b) => a.x - b.x)
     return new Set(points.map(({ x }) => x)).size > 1 ? [{ name: model.name, points }] : []
@@ -63,6 +65,7 @@ export function budgetChart(entries: readonly Entry[]): Chart | undefined {
 
 /** The same models under the same battery at other radii; 0 is the clean accuracy. */
 export function epsChart(track: Track, siblings: readonly Track[]): Chart | undefined {
+  if (track.entries.some(({ security }) => security)) return securityChart(track.entries, track)
   const family = siblings.filter(
     ({ dataset, threat, battery }) =>
       dataset.sha256 === track.dataset.sha256 &&
@@ -90,6 +93,26 @@ export function epsChart(track: Track, siblings: readonly Track[]): Chart | unde
     xText: epsText,
     scale: 'linear',
     ticks: [0, ...family.map(({ threat }) => threat.eps!)].sort((a, b) => a - b),
+  })
+}
+
+/** The whole curve at once, where the smallest perturbation of each image is known. */
+export function securityChart(
+  entries: readonly Entry[],
+  { threat }: Pick<Track, 'threat'>,
+): Chart | undefined {
+  const series = entries.flatMap(({ model, security }) =>
+    security
+      ? [{ name: model.name, points: security.map(({ eps, accuracy }) => ({ x: eps, accuracy })) }]
+      : [],
+  )
+  if (series.length === 0) return undefined
+  return lineChart(series, {
+    title: 'Accuracy against ε',
+    text: `The share of images whose nearest known mistake is farther than ε (${NORMS[threat.norm]}). The smallest perturbations that the attacks found are upper bounds.`,
+    x: 'ε',
+    xText: epsText,
+    scale: 'linear',
   })
 }
 
