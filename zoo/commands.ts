@@ -91,7 +91,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'convert',
-    summary: 'Turn a tfjs layers or graph model into ONNX and compare the two',
+    summary: 'turn a tfjs layers or graph model into ONNX and compare the two',
     load: () => import('./commands/convert.ts'),
   },
   {
