@@ -140,6 +140,7 @@ function describe(
     description: recipe.description,
     architecture: `ResNet-${network.depth}${network.form === 'small' ? ` (width ${network.width})` : ''}`,
     parameters,
+    depth: network.depth,
     input: {
       range: [0, 1],
       channels: channels === 1 ? 'grey' : 'rgb',
@@ -160,6 +161,7 @@ function describe(
     ...(threat && { threat: { norm: threat.norm, eps: threat.eps, targeted: threat.targeted } }),
     recipe: { name: recipe.name, sha256: run.recipeSha256 },
     trainingData: `${data.name}, ${step * recipe.batch} images seen`,
+    ...('cleanRatio' in method && { cleanRatio: method.cleanRatio }),
     licence: recipe.licence,
     authors: [],
     results: [],

@@ -20,7 +20,7 @@ const modelSchema = z.strictObject({
   normalisation: z.string().optional(),
   branch: z.string().optional(),
   recipe: z.string().optional(),
-  /** The share of clean images in each training batch. */
+  /** Clean images trained on beside the adversarial ones, as a share of the batch. */
   cleanRatio: z.number().min(0).max(1).optional(),
   trainedFor: threatSchema.optional(),
   licence: z.string().optional(),

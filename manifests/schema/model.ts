@@ -62,7 +62,7 @@ export const modelManifestSchema = z.strictObject({
   threat: threatSchema.optional(),
   recipe: z.strictObject({ name: nameSchema, sha256: sha256Schema }).optional(),
   trainingData: z.string().optional(),
-  /** The share of clean images among those it was trained on; 0 is adversarial images alone. */
+  /** Clean images trained on beside the adversarial ones, as a share of the batch: 0 is adversarial images alone. */
   cleanRatio: z.number().min(0).max(1).optional(),
   licence: z.string().min(1),
   authors: z.array(z.string()).default([]),

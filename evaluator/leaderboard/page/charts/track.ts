@@ -131,7 +131,7 @@ export function depthChart(entries: readonly Entry[]): Chart | undefined {
 export function cleanRatioChart(entries: readonly Entry[]): Chart | undefined {
   return against(entries, ({ model }) => model.cleanRatio, {
     title: 'Accuracy against the clean ratio',
-    text: 'The share of clean images in each training batch: 0 is training on adversarial images alone. Bars are 95 % intervals.',
+    text: 'Clean images trained on beside the adversarial ones, as a share of the batch: 0 is adversarial images alone. Bars are 95 % intervals.',
     x: 'Clean ratio',
     xText: String,
     scale: 'linear',
