@@ -37,7 +37,9 @@ export function command(): Command {
     .argument('<model.json>', 'a tfjs model, its weight files beside it')
     .requiredOption('-o, --out <file>', 'the .onnx file to write; a report of the comparison goes beside it')
     .addOption(
-      new Option('--layout <layout>', 'how images enter and leave').choices(['nhwc', 'nchw']).default('nhwc'),
+      new Option('--layout <layout>', 'how images enter and leave: as in tfjs, or channels first')
+        .choices(['nhwc', 'nchw'])
+        .default('nhwc'),
     )
     .option('--size <HxW>', 'height and width, for a model that leaves them open', size)
     .option('--batch <n>', 'fix the batch size', positive)
