@@ -6,7 +6,7 @@ import { budgetChart, iterationChart, securityChart } from './charts/track.ts'
 import { type Content, type Html, html, link } from './html.ts'
 import { page } from './layout.ts'
 import { command } from './track.ts'
-import { intervalText, modelPage, rankText, threatText, trackTitle } from './words.ts'
+import { dataTitle, intervalText, modelPage, rankText, threatText, trackTitle } from './words.ts'
 
 /** The page of one model in one track. It lies in `vN/TRACK/` beside the track's page. */
 export function modelPageOf(
@@ -17,12 +17,12 @@ export function modelPageOf(
   const root = '../../'
   return page({
     title: `${model.name} – ${trackTitle(track)}`,
-    description: `${model.name}: ${percent(robust.accuracy)} robust and ${percent(clean.accuracy)} clean accuracy on ${track.dataset.name}, ${threatText(track)}.`,
+    description: `${model.name}: ${percent(robust.accuracy)} robust and ${percent(clean.accuracy)} clean accuracy on ${dataTitle(track)}, ${threatText(track)}.`,
     root,
     trail: [
       { text: 'Robustness leaderboard', href: `${root}index.html` },
       { text: `Version ${track.version}`, href: '../index.html' },
-      { text: `${track.dataset.name}, ${threatText(track)}`, href: 'index.html' },
+      { text: `${dataTitle(track)}, ${threatText(track)}`, href: 'index.html' },
       { text: model.name },
     ],
     body: html`

@@ -6,7 +6,16 @@ import { trackCharts } from './charts/track.ts'
 import { type Html, html, link } from './html.ts'
 import { page } from './layout.ts'
 import { boardTable, inWords } from './table.ts'
-import { aggregationText, batteryText, finding, imagesText, models, threatText, trackTitle } from './words.ts'
+import {
+  aggregationText,
+  batteryText,
+  dataTitle,
+  finding,
+  imagesText,
+  models,
+  threatText,
+  trackTitle,
+} from './words.ts'
 
 /** The page of one track. It lies in `vN/TRACK/`. */
 export function trackPage(track: Track, siblings: readonly Track[]): string {
@@ -15,15 +24,15 @@ export function trackPage(track: Track, siblings: readonly Track[]): string {
   const summary = finding(track)
   return page({
     title: `${trackTitle(track)} – robustness leaderboard`,
-    description: `Adversarial robustness of ${models(entries.length)} on ${dataset.name}: ${inWords(track)}.`,
+    description: `Adversarial robustness of ${models(entries.length)} on ${dataTitle(track)}: ${inWords(track)}.`,
     root,
     trail: [
       { text: 'Robustness leaderboard', href: `${root}index.html` },
       { text: `Version ${version}`, href: '../index.html' },
-      { text: `${dataset.name}, ${threatText(track)}` },
+      { text: `${dataTitle(track)}, ${threatText(track)}` },
     ],
     body: html`
-<h1>${dataset.name} under attack, ${threatText(track)}</h1>
+<h1>${dataTitle(track)} under attack, ${threatText(track)}</h1>
 <p>Clean and robust accuracy of ${models(entries.length)}, each attacked white-box as the very ONNX file that is named by its digest. ${aggregationText(track)}</p>
 ${summary && html`<p class="finding">${summary}</p>`}
 <dl class="facts">

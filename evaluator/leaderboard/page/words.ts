@@ -1,3 +1,4 @@
+import { datasetManifest } from '../../../manifests/datasets/read.ts'
 import type { Entry, Track } from '../../../manifests/schema/leaderboard.ts'
 import { epsText, NORMS, percent, slug } from '../format.ts'
 import { type Html, html } from './html.ts'
@@ -11,9 +12,16 @@ export const threatText = ({ threat }: Pick<Track, 'threat'>): string =>
 export const batteryText = ({ battery }: Pick<Track, 'battery'>): string =>
   `${battery.id} v${battery.version}`
 
-/** `mnist · L∞ ε = 0.1 · quick v1`. */
+/** `MNIST`, `CIFAR-10 (train)`: as the zoo calls a data set that it knows, else its own name. */
+export function dataTitle({ dataset }: Pick<Track, 'dataset'>): string {
+  const [name = '', split] = dataset.name.split(':')
+  const title = datasetManifest(name)?.title ?? name
+  return split === undefined ? title : `${title} (${split})`
+}
+
+/** `MNIST · L∞ ε = 0.1 · quick v1`. */
 export const trackTitle = (track: Track): string =>
-  `${track.dataset.name} · ${threatText(track)} · ${batteryText(track)}`
+  `${dataTitle(track)} · ${threatText(track)} · ${batteryText(track)}`
 
 /** How the battery makes one number of several attacks, in a sentence. */
 export const aggregationText = ({ battery }: Pick<Track, 'battery'>): string =>
