@@ -8,7 +8,8 @@ import { type Coverage, gradientCoverage } from '../gradient/coverage.ts'
 import type { Model, ValueInfo } from '../graph.ts'
 import { normalise } from '../normalise.ts'
 import { openChildSession } from '../runtime/child.ts'
-import type { ModelSource, Session, SessionOptions } from '../runtime/session.ts'
+import type { Session } from '../runtime/session.ts'
+import { type FileRun, runFile } from './file-run.ts'
 import { guessImages, type ImageGuess } from './images.ts'
 import { type Trial, tryOut } from './trial.ts'
 
@@ -18,8 +19,8 @@ export interface LintOptions {
   readonly outputKind?: OutputKind | 'auto'
   readonly inputName?: string
   readonly outputName?: string
-  /** Where models run; default: in child processes. */
-  readonly open?: (source: ModelSource, options?: SessionOptions) => Promise<Session>
+  /** Where the file runs; default: in a child process. */
+  readonly open?: (path: string) => Promise<Session>
 }
 
 /** A model with all that checks look at. Where a stage failed, its error stands in its place and later ones are absent. */
@@ -29,50 +30,49 @@ export interface Subject {
   /** As the file has it. */
   readonly file: Model
   readonly normal: Model | ZooError
-  readonly port: ValueInfo | undefined
-  readonly guess: ImageGuess | undefined
+  readonly port?: ValueInfo
+  readonly guess?: ImageGuess
+  readonly run?: FileRun | ZooError | undefined
   /** Prepared without a description, with the model's own input. */
-  readonly classifier: Classifier | ZooError | undefined
+  readonly classifier?: Classifier | ZooError
   /** Prepared with the description, where one is given. */
-  readonly described: Classifier | ZooError | undefined
-  readonly coverage: Coverage | undefined
-  readonly trial: Trial | undefined
+  readonly described?: Classifier | ZooError | undefined
+  readonly coverage?: Coverage
+  readonly trial?: Trial
 }
 
-/** @throws ZooError only where the file cannot be read at all */
+/**
+ * Looks at a model from all sides. The file itself runs in a child process; what is made of it runs in this one, and
+ * only if the file neither failed nor crashed there.
+ *
+ * @throws ZooError only where the file cannot be read at all
+ */
 export async function look(path: string, options: LintOptions): Promise<Subject> {
   const { inputName, outputName, input, outputKind = 'auto', open = openChildSession } = options
   const file = await readModel(path)
+  const read = { path, options, file }
   const normal = orError(() => normalise(file))
-  const port = normal instanceof ZooError ? undefined : orError(() => imageInput(normal.graph, inputName))
-  const known = port instanceof ZooError ? undefined : port
-  const guess = normal instanceof ZooError || !known ? undefined : guessImages(normal.graph, known)
+  if (normal instanceof ZooError) return { ...read, normal }
+  const port = orError(() => imageInput(normal.graph, inputName))
+  if (port instanceof ZooError) return { ...read, normal, classifier: port }
+  const guess = guessImages(normal.graph, port)
+  const range = guess.range?.value ?? [0, 1]
+  const run = await runFile(() => open(path), port, range)
+  const seen = { ...read, normal, port, guess, run }
+  if (run instanceof ZooError) return seen
   const preparing = {
-    open,
     outputKind,
     ...(inputName !== undefined && { inputName }),
     ...(outputName !== undefined && { outputName }),
   }
-  const classifier =
-    normal instanceof ZooError ? undefined : await orErrorLater(prepareClassifier(file, preparing))
-  const ready = classifier instanceof ZooError ? undefined : classifier
+  const classifier = await orErrorLater(prepareClassifier(file, preparing))
+  if (classifier instanceof ZooError) return { ...seen, classifier }
   return {
-    path,
-    options,
-    file,
-    normal,
-    port: known,
-    guess,
+    ...seen,
     classifier,
-    described: ready && input && (await orErrorLater(prepareClassifier(file, { ...preparing, input }))),
-    coverage: ready && (await gradientCoverage(ready.model, { of: 'logits', withRespectTo: [ready.image] })),
-    trial:
-      ready &&
-      (await tryOut(path, ready, {
-        open,
-        range: guess?.range?.value ?? [0, 1],
-        output: scoresOutput(file.graph, outputName).name,
-      })),
+    described: input && (await orErrorLater(prepareClassifier(file, { ...preparing, input }))),
+    coverage: await gradientCoverage(classifier.model, { of: 'logits', withRespectTo: [classifier.image] }),
+    trial: await tryOut(classifier, { run, range, output: scoresOutput(file.graph, outputName).name }),
   }
 }
 

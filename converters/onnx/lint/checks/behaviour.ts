@@ -1,15 +1,19 @@
 import { ZooError } from '../../../../manifests/error.ts'
 import type { Check } from '../check.ts'
 import { error, note, warning } from '../finding.ts'
+import type { Trial } from '../trial.ts'
 
 /** Differences up to this come from rounding, of values and in quantised models. */
 const ROUNDING = 1e-3
 
 const percent = (share: number): string => `${(share * 100).toPrecision(2)} %`
 
+/** Comparisons mean something only where the same images give the same numbers. */
+const repeatable = (trial: Trial): boolean => trial.finite && trial.repeated <= ROUNDING
+
 /** The prepared model must be the file's own function. */
 const sameFunction: Check = ({ trial }) =>
-  typeof trial?.difference === 'number' && !(trial.difference <= ROUNDING)
+  trial && repeatable(trial) && trial.difference !== undefined && !(trial.difference <= ROUNDING)
     ? [
         (trial.difference <= 0.05 ? warning : error)(
           'same-function',
@@ -20,7 +24,7 @@ const sameFunction: Check = ({ trial }) =>
     : []
 
 const repeats: Check = ({ trial }) =>
-  trial && !(trial.repeated <= ROUNDING)
+  trial?.finite && !repeatable(trial)
     ? [
         warning('random-scores', `the same images gave scores that differ by ${percent(trial.repeated)}`, {
           hint: 'use the battery autoattack-rand, which averages gradients',
@@ -29,14 +33,12 @@ const repeats: Check = ({ trial }) =>
     : []
 
 const companions: Check = ({ trial }) =>
-  trial?.companions !== undefined && trial.repeated <= ROUNDING && !(trial.companions <= ROUNDING)
+  trial && repeatable(trial) && trial.companions !== undefined && !(trial.companions <= ROUNDING)
     ? [
         warning(
           'batch-dependent',
           `an image's scores change by ${percent(trial.companions)} with the others in its batch`,
-          {
-            hint: 'export the model in evaluation mode; until then results depend on the batch',
-          },
+          { hint: 'export the model in evaluation mode; until then results depend on the batch' },
         ),
       ]
     : []

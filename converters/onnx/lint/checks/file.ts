@@ -6,9 +6,9 @@ import { error, note, warning } from '../finding.ts'
 const form: Check = ({ normal }) =>
   normal instanceof ZooError ? [error('form', normal.message, normal.hint ? { hint: normal.hint } : {})] : []
 
-const runs: Check = ({ trial }) =>
-  trial?.difference instanceof ZooError
-    ? [error('runs', `the file does not run: ${trial.difference.message}`)]
+const runs: Check = ({ run }) =>
+  run instanceof ZooError
+    ? [error('runs', `the file does not run: ${run.message}`, run.hint ? { hint: run.hint } : {})]
     : []
 
 /** The opset up to which the installed onnxruntime is documented to be complete. */
