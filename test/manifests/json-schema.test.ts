@@ -4,13 +4,16 @@ import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { packageRoot } from '../../manifests/package.ts'
 import { boardPlanSchema } from '../../manifests/schema/board-plan.ts'
+import { datasetManifestSchema } from '../../manifests/schema/dataset.ts'
 import {
   boardSchema,
   reportedSchema,
   submissionSchema,
   trackSchema,
 } from '../../manifests/schema/leaderboard.ts'
+import { modelManifestSchema } from '../../manifests/schema/model.ts'
 import { examplesSchema, resultSchema } from '../../manifests/schema/result.ts'
+import { trustPolicySchema } from '../../manifests/schema/trust.ts'
 
 /** What is published as JSON Schema, for other languages and for editors. `npx vitest run -u` writes the files anew. */
 const PUBLISHED: Readonly<Record<string, z.ZodType>> = {
@@ -21,6 +24,9 @@ const PUBLISHED: Readonly<Record<string, z.ZodType>> = {
   submission: submissionSchema,
   result: resultSchema,
   examples: examplesSchema,
+  model: modelManifestSchema,
+  dataset: datasetManifestSchema,
+  'trust-policy': trustPolicySchema,
 }
 
 describe('the published JSON Schemas', () => {

@@ -17,6 +17,7 @@ const plain = ([r, g, b]: Pixel, width = 4, height = 3): Promise<Buffer> =>
 
 const grey = (value: number): Promise<Buffer> =>
   sharp(Buffer.alloc(12, value), { raw: { width: 4, height: 3, channels: 1 } })
+    .toColourspace('b-w')
     .png()
     .toBuffer()
 
