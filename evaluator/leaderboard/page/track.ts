@@ -19,7 +19,7 @@ import {
 
 /** The page of one track. It lies in `vN/TRACK/`. */
 export function trackPage(track: Track, siblings: readonly Track[]): string {
-  const { dataset, entries, version, date, seed } = track
+  const { entries, version, date, seed } = track
   const root = '../../'
   const summary = finding(track)
   return page({
