@@ -73,6 +73,7 @@ class Walk {
   readonly #activity: Activity
   readonly #builder: GraphBuilder
   readonly #op: Emitter
+  readonly #producers: ReadonlyMap<string, Node>
   /** What has arrived at each value so far. */
   readonly #contributions = new Map<string, string[]>()
 
@@ -81,6 +82,7 @@ class Walk {
     this.#facts = facts
     this.#provider = provider
     this.#activity = activity
+    this.#producers = new Map(graph.nodes.flatMap((node) => node.outputs.map((output) => [output, node])))
     this.#builder = new GraphBuilder(graph)
     this.#op = new Emitter(this.#builder, facts)
   }
@@ -128,6 +130,7 @@ class Walk {
       },
       dys,
       output: (which) => this.#output(index, which),
+      producer: (value) => this.#producers.get(value),
       facts,
       formulations: formulationsFor(this.#provider),
     }

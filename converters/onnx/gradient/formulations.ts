@@ -2,7 +2,7 @@ import type { Provider } from '../runtime/session.ts'
 import { blocked } from './blocked.ts'
 import type { Emitter } from './emitter.ts'
 import { plain } from './plain.ts'
-import type { Sizes } from './sizes.ts'
+import type { Size, Sizes } from './sizes.ts'
 import type { Windows } from './windows.ts'
 
 /** A convolution as its gradients see it. */
@@ -12,12 +12,16 @@ export interface Convolution extends Windows {
   readonly inputs: number
   readonly outputs: number
   readonly group: number
+  /** How many images. */
+  readonly batch: Size
 }
 
 /** Gradients that can be written in several ways, of which one is fast on a given provider. */
 export interface Formulations {
   /** 1 where the value is above zero, 0 elsewhere; its own gradient is zero. */
   step(op: Emitter, value: string): string
+  /** 1 where low < value < high, 0 elsewhere; its own gradient is zero. */
+  between(op: Emitter, value: string, low: number, high: number): string
   /** The gradient of a convolution with respect to its image [N, inputs, ...image]. */
   convolutionInput(op: Emitter, dy: string, convolution: Convolution): string
   /** Copies [N, C, 1, 1] over all positions of an image [N, C, ...]. */

@@ -4,6 +4,7 @@ import type { Model } from '../graph.ts'
 import { prune } from '../prune.ts'
 import { claimName } from '../rename.ts'
 import type { Provider } from '../runtime/session.ts'
+import { poolBeforeRelu } from './commute.ts'
 import { differentiate, gradientName } from './differentiate.ts'
 import { appendLoss, type Loss } from './losses.ts'
 import type { Override } from './overrides.ts'
@@ -33,7 +34,7 @@ export async function lossGradient(classifier: Classifier, options: LossGradient
   const { loss, batch, labelOffset = 0, open, provider, overrides } = options
   if (batch !== undefined && classifier.batch !== null && batch !== classifier.batch)
     throw new ZooError('usage', `the model takes batches of ${classifier.batch}, not of ${batch}`)
-  const { graph } = classifier.model
+  const graph = poolBeforeRelu(classifier.model.graph)
   const extended = {
     ...graph,
     inputs: [...graph.inputs],

@@ -5,6 +5,10 @@ import { extent } from './windows.ts'
 /** The obvious formulations, for providers that have a fast kernel for each operator. */
 export const plain: Formulations = {
   step: (op, value) => op.cast(op.op('Greater', [value, op.scalar(0)])),
+  between: (op, value, low, high) =>
+    op.cast(
+      op.op('And', [op.op('Greater', [value, op.scalar(low)]), op.op('Less', [value, op.scalar(high)])]),
+    ),
   convolutionInput: transposedConvolution,
   spread: (op, value, sizes) => op.expand(value, [1, 1, ...sizes.slice(2)]),
 }

@@ -19,6 +19,8 @@ export interface Call {
   readonly dys: readonly (string | null)[]
   /** The name of the node's output number `index`; added to the node where the model left it out. */
   output(index: number): string
+  /** The node that computes a value; undefined for inputs and weights. */
+  producer(value: string): Node | undefined
   readonly facts: Facts
   /** How a few gradients are best written for the provider that will run them. */
   readonly formulations: Formulations

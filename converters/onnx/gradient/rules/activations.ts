@@ -48,7 +48,7 @@ export const activations: RuleTable = {
   HardSigmoid: rule((call) => {
     const { op, dy, y, attributes } = call
     const alpha = attributes.float('alpha', 0.2)
-    if (alpha >= STEEP) return [null]
+    if (Math.abs(alpha) >= STEEP) return [null]
     return [() => op.scale(op.mul(dy, inside(call, y)), alpha)]
   }),
   /** x max(0, min(1, x / 6 + 1/2)). */
@@ -102,15 +102,39 @@ function tanhGelu(op: Emitter, x: string): string {
   return op.scale(op.add(op.shift(t, 1), slope), 0.5)
 }
 
-/** At the edges the gradient passes, as in PyTorch's clamp; a bound receives it where it cuts. */
-function clip({ op, dy, x: [x, low, high], facts, formulations }: Call) {
+/**
+ * At the edges the gradient passes, as in PyTorch's clamp; a bound receives it where it cuts. But a Clip that is a
+ * convolution's activation is ReLU6 or its like, whose gradient PyTorch and TensorFlow take as 0 at the edges: that
+ * can be told from its output, so that onnxruntime still fuses it with the convolution.
+ */
+function clip(call: Call) {
+  const {
+    op,
+    dy,
+    x: [x, low, high],
+    y,
+    facts,
+    formulations,
+  } = call
   const below = () => formulations.step(op, op.sub(low!, x!))
   const above = () => formulations.step(op, op.sub(x!, high!))
   const all = range(facts.sizes(x!).length)
-  const bounds = [...(low ? [below] : []), ...(high ? [above] : [])]
+  const clamp = (): string => {
+    const bounds = [...(low ? [below] : []), ...(high ? [above] : [])]
+    return bounds.reduce((gradient, outside) => op.mul(gradient, op.sub(op.scalar(1), outside())), dy)
+  }
+  const relu6 = (): string => {
+    const bound = (value: string | undefined, none: number): number =>
+      value ? facts.constant(value)!.numbers[0]! : none
+    const [least, most] = [bound(low, Number.NEGATIVE_INFINITY), bound(high, Number.POSITIVE_INFINITY)]
+    return op.mul(dy, formulations.between(op, y, least, most))
+  }
   return [
-    () => bounds.reduce((gradient, outside) => op.mul(gradient, op.sub(op.scalar(1), outside())), dy),
+    call.producer(x!)?.opType === 'Conv' && constantBounds(call) ? relu6 : clamp,
     () => op.sum(op.mul(dy, below()), all, false),
     () => op.sum(op.mul(dy, above()), all, false),
   ]
 }
+
+const constantBounds = ({ x: [, ...bounds], facts }: Call): boolean =>
+  bounds.some(Boolean) && bounds.every((bound) => bound === '' || facts.constant(bound) !== undefined)

@@ -36,8 +36,10 @@ export const arithmetic: RuleTable = {
   Exp: unary((op, dy, _x, y) => op.mul(dy, y)),
   Log: unary((op, dy, x) => op.div(dy, x)),
   Sqrt: unary((op, dy, _x, y) => op.div(op.scale(dy, 0.5), y)),
-  /** d erf(x) / dx = 2 / sqrt(pi) exp(-x^2). */
-  Erf: unary((op, dy, x) => op.mul(dy, op.scale(op.exp(op.neg(op.square(x))), 2 / Math.sqrt(Math.PI)))),
+  /** d erf(x) / dx = 2 / sqrt(pi) exp(-x^2), the factor within the exponential. */
+  Erf: unary((op, dy, x) =>
+    op.mul(dy, op.exp(op.sub(op.scalar(Math.log(2 / Math.sqrt(Math.PI))), op.square(x)))),
+  ),
 
   Floor: noGradient('constant between integers'),
   Ceil: noGradient('constant between integers'),

@@ -1,6 +1,6 @@
 import type { Emitter } from '../emitter.ts'
 import type { Convolution } from '../formulations.ts'
-import { range, type Size } from '../sizes.ts'
+import { range } from '../sizes.ts'
 import { extent } from '../windows.ts'
 import { endPads } from './convolution.ts'
 
@@ -9,7 +9,6 @@ export interface WeightGradient {
   readonly image: string
   readonly positions: string
   readonly convolution: Convolution
-  readonly batch: Size
 }
 
 /** With so few input channels one product for all kernel elements is faster than one product for each. */
@@ -19,11 +18,8 @@ const FEW_CHANNELS = 4
  * dw[k] = sum over images and positions of image[position moved by k] dy[position]^T: a matrix product for each kernel
  * element k, batched over images and groups. A transposed convolution would say the same and takes twice the time.
  */
-export function weightGradient(
-  op: Emitter,
-  { image, positions, convolution, batch }: WeightGradient,
-): string {
-  const { group, inputs, outputs, kernel } = convolution
+export function weightGradient(op: Emitter, { image, positions, convolution }: WeightGradient): string {
+  const { group, inputs, outputs, kernel, batch } = convolution
   const count = convolution.positions.reduce((a, b) => a * b, 1)
   const [perGroupIn, perGroupOut] = [inputs / group, outputs / group]
   // [N, group, position, output]

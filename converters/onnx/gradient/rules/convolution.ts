@@ -1,7 +1,7 @@
 import type { Emitter } from '../emitter.ts'
 import type { Convolution } from '../formulations.ts'
 import { type Call, type RuleTable, rule } from '../rule.ts'
-import { fixed, range, type Size } from '../sizes.ts'
+import { fixed, range } from '../sizes.ts'
 import { extent, transposedWindowsOf, type Windows, windowsOf } from '../windows.ts'
 import { weightGradient } from './convolution-weights.ts'
 
@@ -11,7 +11,7 @@ export const convolution: RuleTable = {
     const shape = convolutionOf(call)
     return [
       () => formulations.convolutionInput(op, dy, shape),
-      () => weightGradient(op, { image: x[0]!, positions: dy, convolution: shape, batch: batchOf(call) }),
+      () => weightGradient(op, { image: x[0]!, positions: dy, convolution: shape }),
       () => biasGradient(op, dy, shape),
     ]
   }),
@@ -29,13 +29,11 @@ export const convolution: RuleTable = {
           group: shape.group,
           pads: [...shape.padsBegin, ...endPads(shape)],
         }),
-      () => weightGradient(op, { image: dy, positions: x[0]!, convolution: shape, batch: batchOf(call) }),
+      () => weightGradient(op, { image: dy, positions: x[0]!, convolution: shape }),
       () => biasGradient(op, dy, shape),
     ]
   }),
 }
-
-const batchOf = ({ facts, x }: Call): Size => facts.sizes(x[0]!)[0]!
 
 function convolutionOf(call: Call): Convolution {
   const weights = call.x[1]!
@@ -45,7 +43,8 @@ function convolutionOf(call: Call): Convolution {
     ...number[],
   ]
   const group = call.attributes.int('group', 1)
-  return { ...windowsOf(call, kernel), weights, group, outputs, inputs: inputsPerGroup * group }
+  const batch = call.facts.sizes(call.x[0]!)[0]!
+  return { ...windowsOf(call, kernel), batch, weights, group, outputs, inputs: inputsPerGroup * group }
 }
 
 /** The convolution that a transposed one is the gradient of: its image is the transposed one's result. */
@@ -57,7 +56,15 @@ function transposedConvolutionOf(call: Call): Convolution {
     ...number[],
   ]
   const group = call.attributes.int('group', 1)
-  return { ...transposedWindowsOf(call, kernel), weights, group, outputs, inputs: inputsPerGroup * group }
+  const batch = call.facts.sizes(call.x[0]!)[0]!
+  return {
+    ...transposedWindowsOf(call, kernel),
+    batch,
+    weights,
+    group,
+    outputs,
+    inputs: inputsPerGroup * group,
+  }
 }
 
 /** Padding at the end with which the windows end exactly at the last position. */

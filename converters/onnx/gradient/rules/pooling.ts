@@ -68,6 +68,7 @@ function scatterWindows({ op, x, facts }: Call, value: string, windows: Windows)
     inputs: channels,
     outputs: channels,
     group: channels,
+    batch: facts.sizes(x[0]!)[0]!,
   })
 }
 

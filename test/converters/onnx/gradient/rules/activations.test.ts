@@ -1,5 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { type AttributeValues, float } from '../../../../../converters/onnx/builder.ts'
+import { type AttributeValues, float, GraphBuilder } from '../../../../../converters/onnx/builder.ts'
+import { differentiate } from '../../../../../converters/onnx/gradient/differentiate.ts'
+import { emptyGraph, modelOf } from '../../../../../converters/onnx/graph.ts'
+import { openSession } from '../../../../../converters/onnx/runtime/open.ts'
 import { Tensor } from '../../../../../converters/onnx/tensor.ts'
 import { checkRule, type Variable } from '../check-rule.ts'
 import { gradientOf } from '../gradient-of.ts'
@@ -72,6 +75,21 @@ describe('ties', () => {
   test('Clip passes the gradient at its edges', async () => {
     const bounds = [Tensor.float32([], [0]), Tensor.float32([], [1])]
     expect(await gradientOf('Clip', [x, ...bounds])).toEqual([0, 1, 1])
+  })
+  test('Clip as the activation of a convolution has slope 0 at its edges, as ReLU6', async () => {
+    for (const provider of ['cpu', 'cuda'] as const) {
+      const edges = [-1e-30, 0, 1e-30, 5.9999995, 6, 6.0000005, 1e30, -1e30]
+      const graph = emptyGraph('relu6')
+      graph.inputs.push({ name: 'x', dtype: 'float32', dims: [8, 1, 1, 1] })
+      const b = new GraphBuilder(graph)
+      const y = b.op('Conv', ['x', b.floats([1, 1, 1, 1], [1])])
+      b.op('Clip', [y, b.scalar(0), b.scalar(6)], {}, { outputs: ['y'] })
+      const model = await differentiate(modelOf(graph), { of: 'y', withRespectTo: ['x'], provider })
+      const session = await openSession(model)
+      const { 'gradient/x': gradient } = await session.run({ x: Tensor.float32([8, 1, 1, 1], edges) })
+      expect(gradient!.numbers).toEqual([0, 0, 1, 1, 0, 0, 0, 0])
+      await session.release()
+    }
   })
   test('Abs has slope 0 at 0', async () => {
     expect(await gradientOf('Abs', [x])).toEqual([-1, 0, 1])
