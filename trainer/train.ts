@@ -1,6 +1,7 @@
 import { setImmediate as breathe } from 'node:timers/promises'
 import type { DataSet } from '../converters/data/dataset.ts'
 import { openData } from '../converters/data/open.ts'
+import type { Provider } from '../converters/onnx/runtime/session.ts'
 import type { Tensor } from '../converters/onnx/tensor.ts'
 import { ZooError } from '../manifests/error.ts'
 import { type Progress, silent } from '../manifests/progress.ts'
@@ -9,7 +10,7 @@ import { type Checkpoint, readCheckpoint, writeCheckpoint } from './checkpoint/c
 import { augmentation } from './data/augment.ts'
 import { Batches } from './data/batches.ts'
 import type { Engine } from './engines/engine.ts'
-import { type Backend, openEngine } from './engines/open.ts'
+import { BACKENDS, type Backend, openEngine } from './engines/open.ts'
 import { History, type HistoryRow } from './history.ts'
 import type { Figures, MethodContext } from './methods/method.ts'
 import { stepOf } from './methods/table.ts'
@@ -22,6 +23,8 @@ export interface TrainOptions {
   /** The run's folder. A run that was interrupted there goes on where its last checkpoint is. */
   readonly out: string
   readonly backend?: Backend
+  /** Where the backend `ort` computes; by default on the CPU. */
+  readonly provider?: Provider | undefined
   /** Opens the recipe's data; by default what `openData` finds without downloading. */
   readonly open?: (data: string) => Promise<DataSet>
   /** Aborted: a checkpoint is written after the step at hand, and training ends with `interrupted`. */
@@ -58,19 +61,27 @@ export async function train(
   await claimFolder(options.out, run)
   const network = networkOf(run)
   const batches = new Batches(data, recipe.batch, recipe.seed, augmentation(recipe.data.augmentation))
-  const engine = await openEngine(options.backend ?? 'auto', {
+  const checkpoint = await readCheckpoint(options.out)
+  const engine = await openEngine(backendFor(options.backend ?? 'auto', checkpoint), {
     weights: network.weights,
     statisticsMomentum: recipe.batchNorm.momentum,
+    provider: options.provider,
   })
   try {
     const validationData = recipe.data.validation ? await open(recipe.data.validation) : undefined
     const training = new Training(run, options.out, network, engine, batches, validationData)
-    await training.resume()
+    if (checkpoint) await training.resume(checkpoint)
     return await training.toTheEnd(progress, options.signal)
   } finally {
     engine.dispose()
   }
 }
+
+/** Left to choose, a run goes on where it began: another backend would round otherwise. */
+const backendFor = (wanted: Backend, checkpoint: Checkpoint | undefined): Backend =>
+  wanted === 'auto' && checkpoint
+    ? (BACKENDS.find((backend) => checkpoint.backend.split('-')[0] === backend) ?? wanted)
+    : wanted
 
 class Training {
   readonly #run: Run
@@ -126,10 +137,7 @@ class Training {
     this.#validateEvery = recipe.validation ? Math.max(1, stepsOf(recipe.validation.every, perEpoch)) : 0
   }
 
-  /** Goes to the last checkpoint, if there is one. */
-  async resume(): Promise<void> {
-    const checkpoint = await readCheckpoint(this.#out)
-    if (!checkpoint) return
+  async resume(checkpoint: Checkpoint): Promise<void> {
     if (checkpoint.plan !== digest(this.#run))
       throw new ZooError('conflict', `the checkpoint in ${this.#out} is of another run`)
     await this.#engine.load(checkpoint.tensors)

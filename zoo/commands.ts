@@ -104,4 +104,14 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'write what a run trained as an ONNX model, compared with the trainer',
     load: () => import('./commands/export.ts'),
   },
+  {
+    name: 'doctor',
+    summary: 'which backends and providers work here, each proved by a small computation',
+    load: () => import('./commands/doctor.ts'),
+  },
+  {
+    name: 'setup',
+    summary: 'get the native parts, which an install never downloads by itself',
+    load: () => import('./commands/setup.ts'),
+  },
 ]

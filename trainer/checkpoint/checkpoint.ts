@@ -19,6 +19,7 @@ const checkpointSchema = z.strictObject({
   schemaVersion: z.literal(1),
   /** Digest of the recipe and of what it was applied to: another one cannot go on from here. */
   plan: sha256Schema,
+  /** What computed it; another one goes on from here too, but rounds otherwise. */
   backend: z.string(),
   /** Batches done. */
   step: z.int().nonnegative(),

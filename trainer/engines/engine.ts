@@ -51,7 +51,7 @@ export interface OptimiserStep {
  * All implementations pass the suite in `test/trainer/engines/engine.suite.ts`.
  */
 export interface Engine {
-  /** Such as `wasm`: what made these numbers. */
+  /** What made these numbers: a backend's name, with the provider after a hyphen where it isn't the CPU. */
   readonly backend: string
 
   /** Computes the graph's outputs, or those named. */

@@ -1,3 +1,4 @@
+import type { Provider } from '../../converters/onnx/runtime/session.ts'
 import type { Engine, WeightSpec } from './engine.ts'
 
 /** `ort` is the engine on onnxruntime; the others are backends of the engine on tfjs. `auto` is the best that works here. */
@@ -8,17 +9,23 @@ export interface EngineOptions {
   readonly weights: readonly WeightSpec[]
   /** What running statistics keep of themselves at each training pass. */
   readonly statisticsMomentum: number
+  /** Where the engine on onnxruntime computes; the others decide by their backend. */
+  readonly provider?: Provider | undefined
 }
 
 /** @throws ZooError `backend-unavailable` */
 export async function openEngine(backend: Backend, options: EngineOptions): Promise<Engine> {
+  if (backend === 'auto') {
+    const { bestBackend } = await import('./best.ts')
+    return openEngine(await bestBackend(), options)
+  }
   if (backend === 'ort') {
     const { OnnxruntimeEngine } = await import('./onnxruntime/engine.ts')
-    return new OnnxruntimeEngine(options)
+    const { provider, ...rest } = options
+    return new OnnxruntimeEngine({ ...rest, ...(provider && { provider }) })
   }
   const { useBackend } = await import('./tfjs/backend.ts')
   const { TfjsEngine } = await import('./tfjs/engine.ts')
-  const chosen = backend === 'auto' ? 'wasm' : backend
-  await useBackend(chosen)
-  return new TfjsEngine({ ...options, backend: chosen })
+  await useBackend(backend)
+  return new TfjsEngine({ ...options, backend })
 }

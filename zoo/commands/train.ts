@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander'
+import type { Provider } from '../../converters/onnx/runtime/session.ts'
 import { readRecipe } from '../../manifests/recipes/read.ts'
 import { BACKENDS, type Backend } from '../../trainer/engines/open.ts'
 import { train } from '../../trainer/train.ts'
@@ -10,6 +11,7 @@ import { clientFor, type TransferOptions, transferOptions } from '../transfer-op
 interface TrainFlags extends TransferOptions {
   readonly out: string
   readonly backend: Backend
+  readonly provider?: Provider
 }
 
 export const backendOption = new Option('--backend <backend>', 'where to compute')
@@ -24,6 +26,13 @@ export function command(): Command {
     .argument('<recipe>', 'a recipe of the zoo by name, or a .json file')
     .requiredOption('--out <folder>', 'the folder of the run: checkpoints, history, report')
     .addOption(backendOption)
+    .addOption(
+      new Option('--provider <provider>', 'where the backend ort computes (default: cpu)').choices([
+        'cpu',
+        'cuda',
+        'webgpu',
+      ]),
+    )
   return transferOptions(training).action(async (name: string, options: TrainFlags) => {
     const out = io(options)
     const client = clientFor(options, out)
@@ -33,6 +42,7 @@ export function command(): Command {
         {
           out: options.out,
           backend: options.backend,
+          provider: options.provider,
           open: (data) => openData(client, data),
           signal,
         },

@@ -1,9 +1,20 @@
 import * as tf from '@tensorflow/tfjs'
 import { asZooError, ZooError } from '../../../manifests/error.ts'
+import { NATIVE } from './native/libraries.ts'
 
 /** What tfjs can compute on: `cuda` and `node` are one binding to libtensorflow, with and without a GPU. */
 export const TFJS_BACKENDS = ['cuda', 'node', 'wasm', 'cpu'] as const
 export type TfjsBackend = (typeof TFJS_BACKENDS)[number]
+
+/** The name that tfjs itself has for a backend. */
+const tfjsName = (backend: TfjsBackend): string =>
+  backend === 'cuda' || backend === 'node' ? NATIVE : backend
+
+/** Makes a backend that is loaded tfjs's current one: engines on different backends may live side by side. */
+export async function switchTo(backend: TfjsBackend): Promise<void> {
+  const name = tfjsName(backend)
+  if (tf.getBackend() !== name) await tf.setBackend(name)
+}
 
 /**
  * Loads a backend and makes it tfjs's current one.
@@ -16,8 +27,9 @@ export async function useBackend(backend: TfjsBackend): Promise<void> {
   try {
     if (backend === 'wasm') await useWasm()
     else if (backend === 'cpu') await tf.setBackend('cpu')
-    else throw new ZooError('backend-unavailable', `the ${backend} backend is not set up here`)
+    else await (await import('./native/load.ts')).useNative(backend === 'cuda')
   } catch (error) {
+    if (error instanceof ZooError) throw error
     const { message } = asZooError(error)
     throw new ZooError('backend-unavailable', `tfjs's ${backend} backend did not start: ${message}`, {
       cause: error,

@@ -6,14 +6,15 @@ import { ZooError } from '../../../manifests/error.ts'
 import type { TrainingForm } from '../../resnet/statistics.ts'
 import type { AccumulateRequest, Answer, Engine, GradientRequest, OptimiserStep, Values } from '../engine.ts'
 import type { EngineOptions } from '../open.ts'
+import { switchTo, type TfjsBackend } from './backend.ts'
 import { download, upload } from './exchange.ts'
 import { interpret, type Plan, planOf } from './interpreter.ts'
 import type { Value } from './value.ts'
 import { WeightTable } from './weights.ts'
 
 export interface TfjsOptions extends EngineOptions {
-  /** The backend as recipes and checkpoints name it; it must be tfjs's current one. */
-  readonly backend: string
+  /** It must be tfjs's current one. */
+  readonly backend: TfjsBackend
 }
 
 /** What one pass over a graph computes. */
@@ -24,7 +25,7 @@ interface Pass {
 
 /** Interprets graphs with tfjs operations, on whichever backend is set, and lets tfjs differentiate them. */
 export class TfjsEngine implements Engine {
-  readonly backend: string
+  readonly backend: TfjsBackend
   readonly #weights: WeightTable
   readonly #momentum: number
   /** Plans of each graph by what is wanted of it, and constants on the backend. */
@@ -38,6 +39,7 @@ export class TfjsEngine implements Engine {
   }
 
   async forward(form: TrainingForm, feeds: Feeds, outputs?: readonly string[]): Promise<Values> {
+    await switchTo(this.backend)
     const wanted = outputs ?? form.graph.outputs.map(({ name }) => name)
     const plan = this.#plan(form.graph, wanted)
     let values = new Map<string, Value>()
@@ -48,11 +50,13 @@ export class TfjsEngine implements Engine {
   }
 
   async gradient(form: TrainingForm, feeds: Feeds, request: GradientRequest): Promise<Answer> {
+    await switchTo(this.backend)
     const { outputs, gradients } = this.#differentiate(form, feeds, request.of, request.withRespectTo, [])
     return { outputs: await read(outputs), gradients: await read(gradients) }
   }
 
   async accumulate(form: TrainingForm, feeds: Feeds, request: AccumulateRequest): Promise<Answer> {
+    await switchTo(this.backend)
     const names = [...form.graph.initializers.keys()].filter((name) => this.#weights.isTrainable(name))
     const taps = request.withRespectTo ?? []
     const { outputs, gradients } = this.#differentiate(form, feeds, request.of, taps, names)
@@ -71,26 +75,32 @@ export class TfjsEngine implements Engine {
   }
 
   async update(step: OptimiserStep): Promise<void> {
+    await switchTo(this.backend)
     this.#weights.update(step)
   }
 
   async perturb(radius: number): Promise<void> {
+    await switchTo(this.backend)
     this.#weights.perturb(radius)
   }
 
   async restore(): Promise<void> {
+    await switchTo(this.backend)
     this.#weights.restore()
   }
 
   async state(): Promise<Map<string, Tensor>> {
+    await switchTo(this.backend)
     return await this.#weights.state()
   }
 
   async load(state: ReadonlyMap<string, Tensor>): Promise<void> {
+    await switchTo(this.backend)
     this.#weights.load(state)
   }
 
   async weights(averaged = false): Promise<Map<string, Tensor>> {
+    await switchTo(this.backend)
     return await this.#weights.values(averaged)
   }
 
