@@ -80,7 +80,7 @@ if (controls) {
     const unflagged = controls.elements.unflagged?.checked
     let shown = 0
     for (const row of rows) {
-      const text = row.dataset.text
+      const text = `${row.textContent} ${row.dataset.words}`.toLowerCase()
       row.hidden =
         !words.every((word) => text.includes(word)) ||
         !facets.every((select) => row.dataset[select.name] === select.value) ||

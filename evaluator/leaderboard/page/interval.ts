@@ -7,7 +7,7 @@ import { type Html, html } from './html.ts'
  * a whisker. The same figures stand in the row as text, so a screen reader skips the drawing.
  */
 export const intervals = ({ clean, robust }: Pick<Entry, 'clean' | 'robust'>): Html =>
-  html`<svg class="interval" viewBox="0 0 100 32" preserveAspectRatio="none" aria-hidden="true"><path class="grid" d="M0 0V32M25 0V32M50 0V32M75 0V32M100 0V32"/>${bar('robust', robust, 4, 12)}${bar('clean', clean, 21, 6)}</svg>`
+  html`<svg class="interval" viewBox="0 0 100 32" preserveAspectRatio="none" aria-hidden="true">${bar('robust', robust, 4, 12)}${bar('clean', clean, 21, 6)}</svg>`
 
 function bar(
   kind: 'clean' | 'robust',

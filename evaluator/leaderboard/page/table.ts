@@ -1,6 +1,6 @@
 import type { Entry, Track } from '../../../manifests/schema/leaderboard.ts'
 import { percent, short } from '../format.ts'
-import { type Html, html } from './html.ts'
+import { type Html, html, raw } from './html.ts'
 import { intervals } from './interval.ts'
 import { accuracyCell, kindText, modelPage, rankText } from './words.ts'
 
@@ -111,14 +111,19 @@ const key = (title: string): Html | null =>
     ? html`<span class="key ${title.toLowerCase()}" aria-hidden="true"></span>`
     : null
 
-function row(entry: Entry, options: TableOptions): Html {
-  const { model, flags } = entry
-  const text = [model.name, kindText(entry), model.recipe, model.sha256, ...model.authors]
-    .filter(Boolean)
-    .join(' ')
-    .toLowerCase()
-  return html`<tr role="row"${options.sortable && html` data-text="${text}" data-flags="${flags.length}" data-normalisation="${model.normalisation ?? ''}" data-architecture="${model.architecture ?? ''}"`}>${COLUMNS.map((column) => cell(column, entry, options))}</tr>
+function row(entry: Entry, { sortable, ...options }: TableOptions): Html {
+  const cells = COLUMNS.map((column) => cell(column, entry, { sortable, ...options }))
+  return html`<tr role="row"${sortable && facets(entry)}>${cells}</tr>
 `
+}
+
+/** What a row is filtered by, beside what it shows. */
+function facets({ model, flags }: Entry): Html {
+  const { sha256, recipe, authors, normalisation, architecture } = model
+  const words = [sha256.slice(0, 16), recipe, ...authors].filter(Boolean).join(' ').toLowerCase()
+  const facet = (name: string, value: string | undefined) =>
+    value === undefined ? null : html` data-${raw(name)}="${value}"`
+  return html` data-words="${words}" data-flags="${flags.length}"${facet('normalisation', normalisation)}${facet('architecture', architecture)}`
 }
 
 function cell(column: Column, entry: Entry, options: TableOptions): Html {

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -183,6 +183,15 @@ describe('buildLeaderboard', () => {
     expect(track.entries.map(({ model }) => model.name)).toEqual(['a'])
     expect(names(byId.get('cifar10-linf-8-255-quick-v1')!)).toEqual([])
     expect(names(byId.get('cifar10-linf-4-255-autoattack-v1')!)).toEqual([])
+  })
+
+  it('keeps a page under 300 KB with a hundred models on it', async () => {
+    const dirs = Array.from({ length: 100 }, (_, i) =>
+      ledger(`a-model-with-a-long-name-${i}`, 0.2 + ((i * 37) % 50) / 100, { images: 100 }),
+    )
+    const { tracks } = await buildLeaderboard(dirs, { out: join(base, 'board') })
+    expect(tracks[0]!.document.entries).toHaveLength(100)
+    expect(statSync(tracks[0]!.page).size).toBeLessThan(300_000)
   })
 
   it('draws the security curve of attacks that look for the smallest perturbation, and of no others', async () => {

@@ -16,6 +16,9 @@ export interface Chart {
 const WIDTH = 470
 const HEIGHT = 330
 
+const GEOMETRY = new Set(['d', 'transform', 'x', 'y', 'x1', 'x2', 'y1', 'y2', 'cx', 'cy', 'r'])
+const rounded = (number: string): string => String(Number(Number(number).toFixed(2)))
+
 /** Draws at build time, into a document of its own; colours are the page's custom properties, so both themes hold. */
 export function draw(label: string, options: Plot.PlotOptions): Html {
   const { document } = parseHTML('<!doctype html><html lang="en"><body></body></html>')
@@ -33,6 +36,10 @@ export function draw(label: string, options: Plot.PlotOptions): Html {
   })
   // An image is one thing to a screen reader: labels inside it are noise, and not allowed.
   for (const group of svg.querySelectorAll('[aria-label]')) group.removeAttribute('aria-label')
+  // A hundredth of a pixel is enough, and a page has a size to keep.
+  for (const element of svg.querySelectorAll('*'))
+    for (const { name, value } of element.attributes)
+      if (GEOMETRY.has(name)) element.setAttribute(name, value.replace(/\d+\.\d{3,}/g, rounded))
   svg.setAttribute('role', 'img')
   svg.setAttribute('aria-label', label)
   return raw(String(svg.outerHTML))

@@ -26,18 +26,36 @@ export interface LineOptions {
   readonly joined?: boolean
 }
 
-/** More lines than this nobody can tell apart: the rest is drawn grey, and all are in the table. */
-const STYLED = 8
+/** More lines than this nobody can tell apart; and a page has a size to keep. */
+const DRAWN = 8
+/** As many points of a line as a chart of this width can show. */
+const POINTS = 25
 const SYMBOLS = ['circle', 'square', 'triangle', 'diamond', 'star', 'cross', 'wye', 'times'] as const
 const DASHES = ['', '7 3', '2 3', '9 3 2 3'] as const
 
-const styleOf = (i: number) =>
-  i < STYLED
-    ? { colour: `var(--s${i + 1})`, dash: DASHES[i % DASHES.length]!, symbol: SYMBOLS[i]! }
-    : { colour: 'var(--line)', dash: '', symbol: 'circle' as const }
+const styleOf = (i: number) => ({
+  colour: `var(--s${i + 1})`,
+  dash: DASHES[i % DASHES.length]!,
+  symbol: SYMBOLS[i]!,
+})
+
+/** Evenly chosen points of a long line, its ends among them. */
+const thinned = <T>(points: readonly T[]): T[] =>
+  points.filter((_, i) => {
+    const place = (n: number) => Math.floor((n * (POINTS - 1)) / Math.max(points.length - 1, 1))
+    return points.length <= POINTS || i === 0 || i === points.length - 1 || place(i) !== place(i - 1)
+  })
 
 /** Accuracy against something, a line per model, told apart by colour, dash and symbol alike. */
-export function lineChart(series: readonly Series[], options: LineOptions): Chart {
+export function lineChart(all: readonly Series[], options: LineOptions): Chart {
+  const series = all
+    .slice(0, DRAWN)
+    .map(({ name, points }) => ({ name, points: options.joined === false ? points : thinned(points) }))
+  const rest = all.length - series.length
+  const text =
+    rest > 0
+      ? `${options.text} The first ${DRAWN} models; the other ${rest} are in track.json.`
+      : options.text
   const drawn = series
     .map(({ points }, i) => ({
       ...styleOf(i),
@@ -52,9 +70,9 @@ export function lineChart(series: readonly Series[], options: LineOptions): Char
   const { scale, ticks, joined = true } = options
   return {
     title: options.title,
-    text: options.text,
-    legend: html`<ul class="legend">${series.slice(0, STYLED).map(({ name }, i) => html`<li>${sample(i)}${name}</li>`)}${series.length > STYLED && html`<li class="soft">and ${series.length - STYLED} more, grey</li>`}</ul>`,
-    svg: draw(`${options.title}. ${options.text}`, {
+    text,
+    legend: html`<ul class="legend">${series.map(({ name }, i) => html`<li>${sample(i)}${name}</li>`)}</ul>`,
+    svg: draw(`${options.title}. ${text}`, {
       x: {
         type: scale,
         label: options.x,
@@ -75,7 +93,7 @@ export function lineChart(series: readonly Series[], options: LineOptions): Char
           strokeWidth: 2,
           strokeDasharray: dash,
         }),
-        Plot.dot(points, { x: 'x', y: 'y', fill: colour, symbol, r: points.length > 40 ? 0 : 4 }),
+        Plot.dot(points, { x: 'x', y: 'y', fill: colour, symbol, r: 4 }),
       ]),
     }),
     columns: ['Model', options.x, 'Accuracy'],
