@@ -12,8 +12,9 @@ import type {
   Values,
   WeightSpec,
 } from '../engine.ts'
-import { ancestorsOf, type ProgramRequest } from './prepare.ts'
-import { Program } from './program.ts'
+import { Chain } from './chain.ts'
+import { ancestorsOf, type ProgramRequest, relevant } from './prepare.ts'
+import { Program, type Runner } from './program.ts'
 import { WeightTable } from './weights.ts'
 
 export interface OnnxruntimeOptions {
@@ -21,8 +22,11 @@ export interface OnnxruntimeOptions {
   /** What running statistics keep of themselves at each training pass. */
   readonly statisticsMomentum: number
   /** Default: cpu. */
-  readonly provider?: Provider
+  readonly provider?: Provider | undefined
 }
+
+/** Graphs of more nodes are run in segments: ResNet-200 has 680, ResNet-338 1140. */
+const DEEP = 1000
 
 /** Differentiates graphs by the rules of `converters/onnx/gradient`, and runs the results in onnxruntime. */
 export class OnnxruntimeEngine implements Engine {
@@ -30,8 +34,8 @@ export class OnnxruntimeEngine implements Engine {
   readonly #weights: WeightTable
   readonly #momentum: number
   readonly #provider: Provider
-  /** Programs of each graph, by what they compute and from which shapes. */
-  readonly #programs = new Map<Graph, Map<string, Promise<Program>>>()
+  /** What runs each graph, by what is computed and from which shapes. */
+  readonly #runners = new Map<Graph, Map<string, Promise<Runner>>>()
 
   constructor(options: OnnxruntimeOptions) {
     const { weights, statisticsMomentum, provider = 'cpu' } = options
@@ -42,14 +46,14 @@ export class OnnxruntimeEngine implements Engine {
   }
 
   async forward({ graph }: TrainingForm, feeds: Feeds, outputs = outputsOf(graph)): Promise<Values> {
-    const program = await this.#program(graph, feeds, { outputs, withRespectTo: [] })
-    return await program.run(feeds)
+    const runner = await this.#runner(graph, feeds, { outputs, withRespectTo: [] })
+    return await runner.run(feeds)
   }
 
   async gradient({ graph }: TrainingForm, feeds: Feeds, request: GradientRequest): Promise<Answer> {
     const { of, withRespectTo } = request
-    const program = await this.#program(graph, feeds, { outputs: outputsOf(graph), of, withRespectTo })
-    return sorted(await program.run(feeds), withRespectTo)
+    const runner = await this.#runner(graph, feeds, { outputs: outputsOf(graph), of, withRespectTo })
+    return sorted(await runner.run(feeds), withRespectTo)
   }
 
   async accumulate(form: TrainingForm, feeds: Feeds, request: AccumulateRequest): Promise<Answer> {
@@ -59,13 +63,13 @@ export class OnnxruntimeEngine implements Engine {
     const trained = [...graph.initializers.keys()].filter(
       (name) => this.#weights.isTrainable(name) && needed.has(name),
     )
-    const program = await this.#program(graph, feeds, {
+    const runner = await this.#runner(graph, feeds, {
       outputs: outputsOf(graph),
       of,
       withRespectTo: [...withRespectTo, ...trained],
       passing: [...trained.map(gradientName), ...statistics.values()],
     })
-    const results = await program.run(feeds)
+    const results = await runner.run(feeds)
     const examples = results[of]!.size
     for (const name of trained)
       this.#weights.accumulate(name, results[gradientName(name)]!.floats, weight / examples)
@@ -102,22 +106,26 @@ export class OnnxruntimeEngine implements Engine {
   }
 
   dispose(): void {
-    for (const programs of this.#programs.values())
-      for (const program of programs.values()) program.then((built) => built.release()).catch(() => {})
-    this.#programs.clear()
+    for (const runners of this.#runners.values())
+      for (const runner of runners.values()) runner.then((built) => built.release()).catch(() => {})
+    this.#runners.clear()
   }
 
-  #program(graph: Graph, feeds: Feeds, request: ProgramRequest): Promise<Program> {
-    const programs = this.#programs.get(graph) ?? new Map<string, Promise<Program>>()
-    this.#programs.set(graph, programs)
+  #runner(graph: Graph, feeds: Feeds, request: ProgramRequest): Promise<Runner> {
+    const runners = this.#runners.get(graph) ?? new Map<string, Promise<Runner>>()
+    this.#runners.set(graph, runners)
     const shapes = Object.entries(feeds).map(([name, { dims }]) => `${name}[${dims}]`)
     const key = JSON.stringify([shapes, request])
-    let program = programs.get(key)
-    if (!program) {
-      program = Program.build(graph, feeds, request, this.#weights, this.#provider)
-      programs.set(key, program)
-    }
-    return program
+    const runner = runners.get(key) ?? this.#build(graph, feeds, request)
+    runners.set(key, runner)
+    return runner
+  }
+
+  async #build(graph: Graph, feeds: Feeds, request: ProgramRequest): Promise<Runner> {
+    if (relevant(graph, request).nodes.length > DEEP)
+      return await Chain.build(graph, feeds, request, this.#weights, this.#provider)
+    const program = await Program.build(graph, feeds, request, this.#weights, this.#provider)
+    return program.bind(this.#weights)
   }
 }
 

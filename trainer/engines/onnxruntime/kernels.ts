@@ -8,7 +8,52 @@ import { agree, trialValues } from './trial.ts'
 
 type Tensors = Readonly<Record<string, Tensor>>
 
-/** The session in its fastest form that computes what the plain one does, for values that rarely change. */
+/** A session that reads some of its inputs in an order of its own. */
+export class Kernels {
+  readonly #session: LocalSession
+  readonly #placements: readonly Placement[]
+
+  constructor(session: LocalSession, placements: readonly Placement[]) {
+    this.#session = session
+    this.#placements = placements
+  }
+
+  /** Puts values into `placed` as `run` wants them, in the memory that is there. */
+  place(valueOf: (name: string) => Tensor, placed: Record<string, Tensor>): void {
+    for (const { input, dims, source, order } of this.#placements) {
+      const value = valueOf(source)
+      if (order === undefined) placed[input] = value
+      else {
+        placed[input] ??= Tensor.float32(dims, new Float32Array(order.length))
+        arrange(value.floats, order, placed[input].floats)
+      }
+    }
+  }
+
+  /** Computes from placed values and feeds, of which it takes what it needs. */
+  async run(values: Tensors, into: Tensors = {}): Promise<Record<string, Tensor>> {
+    const given: Record<string, Tensor> = {}
+    for (const { name } of this.#session.inputs) {
+      const tensor = values[name]
+      if (!tensor) throw new ZooError('internal', `the graph needs ${name}, which is not fed`)
+      given[name] = tensor
+    }
+    return await this.#session.run(given, into)
+  }
+
+  async release(): Promise<void> {
+    await this.#session.release()
+  }
+}
+
+function arrange(from: Float32Array, order: Int32Array, to: Float32Array): void {
+  for (let i = 0; i < order.length; i++) to[i] = order[i]! < 0 ? 0 : from[order[i]!]!
+}
+
+/**
+ * The session in its fastest form that computes what the plain one does. `values` are examples of the inputs that
+ * change rarely, `feeds` of the others.
+ */
 export async function openKernels(
   model: Model,
   values: Tensors,
@@ -26,54 +71,15 @@ export async function openKernels(
   const kernels = new Kernels(session, fast.placements)
   const plain = new Kernels(await openSession(model, { optimisation: 'basic' }), asTheyAre)
   const trial = trialValues(values)
-  for (const each of [kernels, plain]) each.place((name) => trial[name]!)
-  const same = agree(await kernels.run(feeds), await plain.run(feeds))
+  const [some, others] = [await tried(kernels, trial, feeds), await tried(plain, trial, feeds)]
   await plain.release()
-  if (same) return kernels
+  if (agree(some, others)) return kernels
   await kernels.release()
   return await openPlain()
 }
 
-/** A session, and the memory from which it reads what rarely changes. */
-export class Kernels {
-  readonly #session: LocalSession
-  readonly #placements: readonly Placement[]
-  readonly #fed: readonly string[]
-  readonly #placed: Record<string, Tensor> = {}
-
-  constructor(session: LocalSession, placements: readonly Placement[]) {
-    this.#session = session
-    this.#placements = placements
-    const placed = new Set(placements.map(({ input }) => input))
-    this.#fed = session.inputs.map(({ name }) => name).filter((name) => !placed.has(name))
-  }
-
-  place(valueOf: (name: string) => Tensor): void {
-    for (const { input, dims, source, order } of this.#placements) {
-      const value = valueOf(source)
-      if (order === undefined) this.#placed[input] = value
-      else {
-        this.#placed[input] ??= Tensor.float32(dims, new Float32Array(order.length))
-        arrange(value.floats, order, this.#placed[input].floats)
-      }
-    }
-  }
-
-  async run(feeds: Feeds, into: Feeds = {}): Promise<Record<string, Tensor>> {
-    const given: Record<string, Tensor> = { ...this.#placed }
-    for (const name of this.#fed) {
-      const tensor = feeds[name]
-      if (!tensor) throw new ZooError('internal', `the graph needs ${name}, which is not fed`)
-      given[name] = tensor
-    }
-    return await this.#session.run(given, into)
-  }
-
-  async release(): Promise<void> {
-    await this.#session.release()
-  }
-}
-
-function arrange(from: Float32Array, order: Int32Array, to: Float32Array): void {
-  for (let i = 0; i < order.length; i++) to[i] = order[i]! < 0 ? 0 : from[order[i]!]!
+function tried(kernels: Kernels, values: Tensors, feeds: Feeds): Promise<Tensors> {
+  const placed: Record<string, Tensor> = {}
+  kernels.place((name) => values[name]!, placed)
+  return kernels.run({ ...feeds, ...placed })
 }

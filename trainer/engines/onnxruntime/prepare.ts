@@ -31,17 +31,23 @@ export async function prepare(
   provider: Provider,
 ): Promise<Model> {
   const { of, withRespectTo } = request
+  const wanted = outputsOf(graph, request)
   const inner = withRespectTo.filter((name) => !graph.initializers.has(name) && !(name in feeds))
-  const wanted = [...new Set([...request.outputs, ...(of === undefined ? [] : [of])])]
-  const marked = { ...graph, outputs: [...wanted, ...inner].map((name) => outputOf(graph, name)) }
+  const marked = { ...graph, outputs: [...wanted, ...inner.map((name) => outputOf(graph, name))] }
   const folded = detachRunningStatistics(foldRunningStatistics(marked))
-  const outputs = wanted.map((name) => outputOf(graph, name))
-  const sized = withFixedSizes(withWeightsAsInputs(prune({ ...folded, outputs }), isWeight), feeds)
+  const sized = withFixedSizes(withWeightsAsInputs(prune({ ...folded, outputs: wanted }), isWeight), feeds)
   const { model, facts } = await resolve(modelOf(withoutIdleInputs(sized)))
   if (of === undefined) return model
   const differentiated = await differentiate(model, { of, withRespectTo, facts, provider })
   return { ...differentiated, graph: withoutIdleInputs(differentiated.graph) }
 }
+
+/** What of a graph a request needs. */
+export const relevant = (graph: Graph, request: ProgramRequest): Graph =>
+  withoutIdleInputs(prune({ ...graph, outputs: outputsOf(graph, request) }))
+
+const outputsOf = (graph: Graph, { outputs, of }: ProgramRequest): ValueInfo[] =>
+  [...new Set([...outputs, ...(of === undefined ? [] : [of])])].map((name) => outputOf(graph, name))
 
 /** Everything that a value of the graph is computed from. */
 export function ancestorsOf(graph: Graph, value: string): ReadonlySet<string> {

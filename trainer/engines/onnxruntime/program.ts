@@ -5,28 +5,32 @@ import type { Tensor } from '../../../converters/onnx/tensor.ts'
 import { hoist } from './hoist.ts'
 import { type Kernels, openKernels } from './kernels.ts'
 import { type ProgramRequest, prepare } from './prepare.ts'
-import type { WeightTable } from './weights.ts'
+
+/** Where a program finds its weights. */
+export interface WeightSource {
+  /** Changes when any weight does. */
+  readonly version: number
+  has(name: string): boolean
+  get(name: string): Tensor
+}
+
+/** Something that computes a request. */
+export interface Runner {
+  /** Computes the outputs and gradients, these under the names that `gradientName` gives them. */
+  run(feeds: Feeds): Promise<Record<string, Tensor>>
+  release(): Promise<void>
+}
 
 /**
  * A graph with its gradients, ready to run on one shape of batch. Weights are inputs, so it stays good when they
- * change: then what is computed from weights alone is computed anew, and put in the order in which kernels read it.
+ * change, and serves any set of weights of the same shapes.
  */
 export class Program {
-  readonly #table: WeightTable
   readonly #derivation: Derivation
   readonly #kernels: Kernels
   readonly #passing: readonly string[]
-  /** Where outputs go that nobody keeps. */
-  readonly #memory: Record<string, Tensor> = {}
-  #version = Number.NaN
 
-  private constructor(
-    table: WeightTable,
-    derivation: Derivation,
-    kernels: Kernels,
-    passing: readonly string[],
-  ) {
-    this.#table = table
+  private constructor(derivation: Derivation, kernels: Kernels, passing: readonly string[]) {
     this.#derivation = derivation
     this.#kernels = kernels
     this.#passing = passing
@@ -37,31 +41,40 @@ export class Program {
     graph: Graph,
     feeds: Feeds,
     request: ProgramRequest,
-    table: WeightTable,
+    weights: WeightSource,
     provider: Provider,
   ): Promise<Program> {
-    const isWeight = (name: string): boolean => table.has(name)
+    const isWeight = (name: string): boolean => weights.has(name)
     const model = await prepare(graph, feeds, request, isWeight, provider)
     const { derivation, rest } = hoist(model.graph, isWeight)
     const derive = await Derivation.open({ ...model, graph: derivation })
-    const values = await derive.run(table)
-    for (const { name } of rest.inputs) if (isWeight(name)) values[name] = table.get(name)
+    const values = await derive.run(weights)
+    for (const { name } of rest.inputs) if (isWeight(name)) values[name] = weights.get(name)
     const inputs = rest.inputs.map((input) => ({ ...input, dims: values[input.name]?.dims ?? input.dims }))
     const sized = { ...model, graph: { ...rest, inputs } }
     const kernels = await openKernels(sized, values, feeds, provider)
-    return new Program(table, derive, kernels, request.passing ?? [])
+    return new Program(derive, kernels, request.passing ?? [])
   }
 
-  /** Computes the outputs and gradients, these under the names that `gradientName` gives them. */
-  async run(feeds: Feeds): Promise<Record<string, Tensor>> {
-    if (this.#version !== this.#table.version) {
-      const derived = await this.#derivation.run(this.#table)
-      this.#kernels.place((name) => derived[name] ?? this.#table.get(name))
-      this.#version = this.#table.version
+  /**
+   * The program at work on these weights. When they have changed, what is computed from weights alone is computed anew
+   * and put in the order in which kernels read it.
+   */
+  bind(weights: WeightSource): Runner {
+    const placed: Record<string, Tensor> = {}
+    const memory: Record<string, Tensor> = {}
+    let version = Number.NaN
+    const run = async (feeds: Feeds): Promise<Record<string, Tensor>> => {
+      if (version !== weights.version) {
+        const derived = await this.#derivation.run(weights)
+        this.#kernels.place((name) => derived[name] ?? weights.get(name), placed)
+        version = weights.version
+      }
+      const results = await this.#kernels.run({ ...feeds, ...placed }, memory)
+      for (const name of this.#passing) memory[name] ??= results[name]!
+      return results
     }
-    const results = await this.#kernels.run(feeds, this.#memory)
-    for (const name of this.#passing) this.#memory[name] ??= results[name]!
-    return results
+    return { run, release: () => this.release() }
   }
 
   async release(): Promise<void> {
@@ -84,10 +97,10 @@ class Derivation {
     return new Derivation(empty ? undefined : await openSession(model, { threads: 1 }))
   }
 
-  async run(table: WeightTable): Promise<Record<string, Tensor>> {
+  async run(weights: WeightSource): Promise<Record<string, Tensor>> {
     if (!this.#session) return {}
     return await this.#session.run(
-      Object.fromEntries(this.#session.inputs.map(({ name }) => [name, table.get(name)])),
+      Object.fromEntries(this.#session.inputs.map(({ name }) => [name, weights.get(name)])),
     )
   }
 

@@ -1,4 +1,4 @@
-import { OnnxruntimeEngine } from '../../../../trainer/engines/onnxruntime/engine.ts'
+import { openEngine } from '../../../../trainer/engines/open.ts'
 import { engineSuite } from '../engine.suite.ts'
 
-engineSuite('the onnxruntime engine', async (options) => new OnnxruntimeEngine(options))
+engineSuite('onnxruntime on cpu', (options) => openEngine('ort', options))
