@@ -65,7 +65,7 @@ export async function train(
   const engine = await openEngine(backendFor(options.backend ?? 'auto', checkpoint), {
     weights: network.weights,
     statisticsMomentum: recipe.batchNorm.momentum,
-    provider: options.provider,
+    ...(options.provider && { provider: options.provider }),
   })
   try {
     const validationData = recipe.data.validation ? await open(recipe.data.validation) : undefined

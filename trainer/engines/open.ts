@@ -10,7 +10,7 @@ export interface EngineOptions {
   /** What running statistics keep of themselves at each training pass. */
   readonly statisticsMomentum: number
   /** Where the engine on onnxruntime computes; the others decide by their backend. */
-  readonly provider?: Provider | undefined
+  readonly provider?: Provider
 }
 
 /** @throws ZooError `backend-unavailable` */
@@ -21,8 +21,7 @@ export async function openEngine(backend: Backend, options: EngineOptions): Prom
   }
   if (backend === 'ort') {
     const { OnnxruntimeEngine } = await import('./onnxruntime/engine.ts')
-    const { provider, ...rest } = options
-    return new OnnxruntimeEngine({ ...rest, ...(provider && { provider }) })
+    return new OnnxruntimeEngine(options)
   }
   const { useBackend } = await import('./tfjs/backend.ts')
   const { TfjsEngine } = await import('./tfjs/engine.ts')
