@@ -28,7 +28,8 @@ export interface Invented {
   readonly attacks?: readonly (readonly [name: string, iterations?: number])[]
 }
 
-export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
+export const sha256 = (content: string | Uint8Array): string =>
+  createHash('sha256').update(content).digest('hex')
 
 /** In [0,1), decided by its arguments alone. */
 const draw = (...key: (string | number)[]): number =>
