@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { isAlive } from '../store/lock.ts'
 
 /** Bytes gathered before they are written: one system call a network packet would cost more than the hashing. */
-const WRITE_BATCH = 1 << 20
+const WRITE_BATCH = 1 << 18
 
 /**
  * A file on its way in, hashed while it grows. It is named `KEY.HOST.PID.ID`, so that a later process finds what a dead

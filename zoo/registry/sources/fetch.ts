@@ -1,9 +1,8 @@
 import { constants } from 'node:fs'
-import { copyFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { copyFile, stat } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pLimit from 'p-limit'
-import { cifarSheet } from '../../../converters/data/cifar-sheet.ts'
 import { asZooError, type ErrorCode, ZooError } from '../../../manifests/error.ts'
 import type { DataFile } from '../../../manifests/schema/dataset.ts'
 import type { Client } from '../client.ts'
@@ -74,17 +73,17 @@ export async function fetchOne(
       done += bytes
       client.progress({ stage: `pull ${source.replace(/^.*\//, '')}`, done, unit: 'bytes' })
     }
-    const path =
-      place.kind === 'https'
-        ? await download(client, { url: place.url, sha256, onBytes })
-        : await located(client, source, { path: source, size: 0 }, scratch)
-    const found = await hashFile(path)
-    if (sha256 !== undefined && found.sha256 !== sha256)
-      throw new ZooError('integrity', `${source} has sha256 ${found.sha256} instead of ${sha256}`)
-    if (path.startsWith(join(cache, 'blobs'))) return { path, ...found }
+    if (place.kind === 'https') {
+      const path = await download(client, { url: place.url, sha256, onBytes })
+      return { path, sha256: basename(path), size: (await stat(path)).size }
+    }
+    const found = await located(client, source, { path: source, size: 0 }, scratch)
+    const facts = await hashFile(found)
+    if (sha256 !== undefined && facts.sha256 !== sha256)
+      throw new ZooError('integrity', `${source} has sha256 ${facts.sha256} instead of ${sha256}`)
     const copy = scratch.path()
-    await copyFile(path, copy, REFLINK)
-    return { path: await adoptBlob(cache, copy, found.sha256), ...found }
+    await copyFile(found, copy, REFLINK)
+    return { path: await adoptBlob(cache, copy, facts.sha256), ...facts }
   } finally {
     await scratch.close()
   }
@@ -146,13 +145,16 @@ async function fromSource(
   }
   const made = scratch.path()
   if (typeof source === 'string') await copyFile(await located(client, source, file, scratch), made, REFLINK)
-  else
+  else {
+    // The image decoder is loaded where it is needed, and not by every pull.
+    const { cifarSheet } = await import('../../../converters/data/cifar-sheet.ts')
     await cifarSheet(
       await located(client, source.images, file, scratch),
       await located(client, source.labels, file, scratch),
       source.firstLabel,
       made,
     )
+  }
   await checkFile(made, file, `${file.path} from ${typeof source === 'string' ? source : source.images}`)
   return adoptBlob(client.settings.cache, made, file.sha256)
 }
