@@ -1,7 +1,9 @@
 import type { Command } from 'commander'
+import { examineProviders } from '../../converters/onnx/runtime/providers.ts'
 import { selfTest } from '../../trainer/engines/self-test.ts'
 import { buildNative } from '../../trainer/engines/tfjs/native/build.ts'
 import { io, zooCommand } from '../output.ts'
+import { installCudaProvider } from '../setup-cuda.ts'
 
 interface TfjsFlags {
   readonly json?: boolean
@@ -13,7 +15,23 @@ export function command(): Command {
   return zooCommand('setup', 'Get the native parts, which an install never downloads by itself', [
     'zoo setup tfjs',
     'zoo setup tfjs --gpu',
-  ]).addCommand(tfjsCommand())
+    'zoo setup onnxruntime-cuda',
+  ])
+    .addCommand(tfjsCommand())
+    .addCommand(onnxruntimeCommand())
+}
+
+function onnxruntimeCommand(): Command {
+  return zooCommand('onnxruntime-cuda', "Get onnxruntime's CUDA provider, for --provider cuda", [
+    'zoo setup onnxruntime-cuda',
+  ]).action(async (options: { json?: boolean }) => {
+    const out = io(options)
+    const folder = await installCudaProvider((line) => out.note(line))
+    const examined = (await examineProviders()).find(({ provider }) => provider === 'cuda')!
+    out.answer({ folder, ...examined }, ({ works, detail }) =>
+      works ? `${folder}: works, ${detail}` : `${folder}: the libraries are here, but ${detail}`,
+    )
+  })
 }
 
 function tfjsCommand(): Command {
