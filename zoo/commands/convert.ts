@@ -12,6 +12,7 @@ import { writeJsonAtomic } from '../../manifests/atomic.ts'
 import { ZooError } from '../../manifests/error.ts'
 import { dataArgument } from '../data-argument.ts'
 import { numbers, size } from '../input-options.ts'
+import { natural, positive } from '../option-values.ts'
 import { type Io, io, zooCommand } from '../output.ts'
 import { clientFor, type TransferOptions, transferOptions } from '../transfer-options.ts'
 
@@ -136,19 +137,6 @@ function range(text: string): number[] {
   const values = numbers(text)
   if (values.length !== 2) throw new InvalidArgumentError('give two numbers, such as -1,1.')
   return values
-}
-
-function positive(text: string): number {
-  const value = Number(text)
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('give a whole number from 1 on.')
-  return value
-}
-
-function natural(text: string): number {
-  const value = Number(text)
-  if (text.trim() === '' || !Number.isInteger(value) || value < 0)
-    throw new InvalidArgumentError('give a whole number from 0 on.')
-  return value
 }
 
 function tolerance(text: string): number {

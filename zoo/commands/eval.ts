@@ -8,6 +8,7 @@ import { dataArgument } from '../data-argument.ts'
 import { describeResult } from '../describe-result.ts'
 import { inputFrom, withInputOptions } from '../input-options.ts'
 import { type ModelAtHand, modelArgument } from '../model-argument.ts'
+import { natural, oneOf, positive } from '../option-values.ts'
 import { io, zooCommand } from '../output.ts'
 import { clientFor, type TransferOptions, transferOptions } from '../transfer-options.ts'
 
@@ -91,26 +92,6 @@ export function command(): Command {
       )
     }
   })
-}
-
-const oneOf =
-  <T extends string>(...choices: T[]) =>
-  (text: string): T => {
-    if (!choices.includes(text as T)) throw new InvalidArgumentError(`choose one of ${choices.join(', ')}.`)
-    return text as T
-  }
-
-function natural(text: string): number {
-  const value = Number(text)
-  if (!Number.isSafeInteger(value) || value < 0 || text.trim() === '')
-    throw new InvalidArgumentError('give a whole number, 0 or more.')
-  return value
-}
-
-function positive(text: string): number {
-  const value = natural(text)
-  if (value === 0) throw new InvalidArgumentError('give a whole number above 0.')
-  return value
 }
 
 function checkedEps(text: string): string {

@@ -1,5 +1,4 @@
-import type { Command } from 'commander'
-import { InvalidArgumentError, Option } from 'commander'
+import { type Command, Option } from 'commander'
 import type { OutputKind } from '../../converters/onnx/classifier/output-kind.ts'
 import { prepareClassifier } from '../../converters/onnx/classifier.ts'
 import { readModel, writeModel } from '../../converters/onnx/file.ts'
@@ -9,6 +8,7 @@ import { type SelfTest, selfTest } from '../../converters/onnx/gradient/self-tes
 import { openChildSession } from '../../converters/onnx/runtime/child.ts'
 import { ZooError } from '../../manifests/error.ts'
 import { type InputFlags, inputFrom, withInputOptions } from '../input-options.ts'
+import { positive } from '../option-values.ts'
 import { io, zooCommand } from '../output.ts'
 
 interface Options extends InputFlags {
@@ -107,10 +107,4 @@ function described({ along, across, images }: SelfTest): string {
   const percent = (value: number | null): string =>
     value === null ? 'no slope' : `${(value * 100).toPrecision(2)} %`
   return `relative error ${percent(along.relativeError)} along the gradient, ${percent(across.relativeError)} across it, over ${images} images`
-}
-
-function positive(text: string): number {
-  const value = Number(text)
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('give a positive whole number.')
-  return value
 }
