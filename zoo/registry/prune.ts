@@ -45,6 +45,7 @@ export async function prune(
     if (!marks.folders.has(folder)) await sweep(folder)
   for (const folder of await childrenOf(cache, 'data', 2)) if (!marks.folders.has(folder)) await sweep(folder)
   for (const blob of await childrenOf(cache, 'blobs/sha256', 1)) if (!marks.blobs.has(blob)) await sweep(blob)
+  for (const home of await childrenOf(cache, 'homes', 2)) await sweep(home)
   for (const kind of ['partial', 'tmp', 'locks'])
     for (const path of await childrenOf(cache, kind, 1)) if (!isInUse(path)) await sweep(path)
   return { removed, bytes }

@@ -1,5 +1,6 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { cacheFolder } from '../../manifests/cache.ts'
 import { ZooError } from '../../manifests/error.ts'
 import { VERIFY_MODES, type VerifyMode } from '../../manifests/schema/trust.ts'
 
@@ -51,7 +52,7 @@ export function readSettings(flags: SettingFlags = {}, env: Environment = proces
     join(base || join(homedir(), fallback), 'zoo')
   const home = env.ZOO_HOME
   return {
-    cache: env.ZOO_CACHE || (home ? join(home, 'cache') : below(env.XDG_CACHE_HOME, '.cache')),
+    cache: cacheFolder(env),
     registry: home ? join(home, 'registry') : join(below(env.XDG_DATA_HOME, '.local/share'), 'registry'),
     config: home ? join(home, 'config') : below(env.XDG_CONFIG_HOME, '.config'),
     endpoint: flags.endpoint ?? (env.ZOO_ENDPOINT || undefined),
