@@ -12,12 +12,12 @@ export const oneOf =
 export function natural(text: string): number {
   const value = Number(text)
   if (!Number.isSafeInteger(value) || value < 0 || text.trim() === '')
-    throw new InvalidArgumentError('give a whole number, 0 or more.')
+    throw new InvalidArgumentError('give a whole number from 0 on.')
   return value
 }
 
 export function positive(text: string): number {
   const value = natural(text)
-  if (value === 0) throw new InvalidArgumentError('give a whole number above 0.')
+  if (value === 0) throw new InvalidArgumentError('give a whole number from 1 on.')
   return value
 }
