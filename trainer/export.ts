@@ -1,24 +1,36 @@
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { createReadStream, existsSync } from 'node:fs'
+import { rm, stat } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { pipeline } from 'node:stream/promises'
 import type { DataSet } from '../converters/data/dataset.ts'
 import { openData } from '../converters/data/open.ts'
 import { writeModel } from '../converters/onnx/file.ts'
 import { foldBatchNorm } from '../converters/onnx/fold.ts'
-import { type Graph, type Model, modelOf } from '../converters/onnx/graph.ts'
+import { BUILT_OPSET, type Graph, type Model, modelOf } from '../converters/onnx/graph.ts'
 import type { Tensor } from '../converters/onnx/tensor.ts'
 import { writeFileAtomic, writeJsonAtomic } from '../manifests/atomic.ts'
 import { ZooError } from '../manifests/error.ts'
+import type { Progress } from '../manifests/progress.ts'
 import { type ModelManifest, modelManifestSchema } from '../manifests/schema/model.ts'
 import { parseAs } from '../manifests/schema/parse.ts'
 import { type Checkpoint, readCheckpoint } from './checkpoint/checkpoint.ts'
 import { type Backend, openEngine } from './engines/open.ts'
+import { operationsOf } from './export/arithmetic.ts'
+import { withBatch } from './export/batch.ts'
 import { modelCard } from './export/card.ts'
-import { checkParity, measureParity, type Parity } from './export/parity.ts'
+import { withHalfKernels } from './export/float16.ts'
+import { type Description, describeExport, metadataOf } from './export/manifest.ts'
+import { withOpset } from './export/opset.ts'
+import { measureParity, type Parity } from './export/parity.ts'
 import { crossEntropy } from './losses.ts'
-import { objectiveOf } from './network.ts'
+import { type Network, objectiveOf } from './network.ts'
 import type { Branch } from './resnet/layers.ts'
 import { networkOf, type Run, readRun } from './run.ts'
+
+/** Whether mean and std are in the graph, which then takes images in [0,1], or left to who feeds it. */
+export const PREPROCESSING = ['included', 'manifest'] as const
+export type Preprocessing = (typeof PREPROCESSING)[number]
 
 export interface ExportOptions {
   /** Which branch of a mixture norm; `adv` unless told otherwise. Other networks have one. */
@@ -26,16 +38,25 @@ export interface ExportOptions {
   /** The model's name and version in the zoo; by default the recipe's name, and `1`. */
   readonly name?: string | undefined
   readonly version?: string | undefined
+  /** The only batch size that the file shall take; any by default. */
+  readonly batch?: number | undefined
+  /** 13 to the newest that onnxruntime runs; 18 by default. */
+  readonly opset?: number | undefined
+  /** Kernels in float16; the file still computes in float32. */
+  readonly float16?: boolean | undefined
+  readonly preprocessing?: Preprocessing | undefined
   /** Where the trainer's side of the comparison runs. */
   readonly backend?: Backend | undefined
   /** Opens the data that the comparison takes its images from; by default what needs no download. */
   readonly open?: ((data: string) => Promise<DataSet>) | undefined
+  readonly progress?: Progress | undefined
 }
 
 export interface Export {
   readonly model: Model
   /** Complete but for `files`, which `writeExport` knows. */
-  readonly manifest: Omit<ModelManifest, 'files'>
+  readonly manifest: Description
+  /** Whoever doesn't use `writeExport` has to look at `failures`. */
   readonly parity: Parity
 }
 
@@ -43,10 +64,11 @@ export interface Export {
  * The trained graph as an ONNX model: one branch of mixture norms, batch norm folded into convolutions (in float64,
  * rounded once), the moving averages of the weights where they were kept. Compared with the trainer on 256 real images.
  *
- * @throws ZooError `not-found` (no run, or no checkpoint yet), `usage` (a branch that the network hasn't),
- *   `check-failed` (the comparison)
+ * @throws ZooError `not-found` (no run, or no checkpoint yet), `usage` (a branch that the network hasn't, an opset that
+ *   cannot be written), `invalid-manifest` (a name or version that is none)
  */
 export async function exportRun(folder: string, options: ExportOptions = {}): Promise<Export> {
+  const { opset = BUILT_OPSET, preprocessing = 'included', float16 = false } = options
   const run = await readRun(folder)
   const checkpoint = await readCheckpoint(folder)
   if (!checkpoint)
@@ -58,53 +80,88 @@ export async function exportRun(folder: string, options: ExportOptions = {}): Pr
   if (!network.branches.includes(branch))
     throw new ZooError('usage', `the network has no branch ${branch}, but ${network.branches.join(' and ')}`)
   const trained = trainedWeights(checkpoint)
+
+  const built = preprocessing === 'included' ? network : networkOf(withoutPreprocessing(run))
+  const unfolded = modelOf(withWeights(built.graph(branch), trained))
+  const folded = { ...unfolded, graph: foldBatchNorm(unfolded.graph) }
+  const manifest = describeExport({
+    run,
+    steps: checkpoint.step,
+    branch,
+    name: options.name,
+    version: options.version,
+    preprocessing,
+    opset,
+    parameters: parametersOf(network, unfolded.graph),
+    operations: await operationsOf(folded),
+  })
+  const sized = options.batch === undefined ? folded.graph : withBatch(folded.graph, options.batch)
+  const graph = float16 ? withHalfKernels(sized) : sized
+  const model = withOpset({ ...folded, graph, metadata: metadataOf(manifest) }, opset)
+
+  const open = options.open ?? ((data) => openData(data))
+  const data = await open(run.recipe.data.validation ?? run.recipe.data.train)
   const weights = network.weights.map((weight) => ({
     ...weight,
     value: trained.get(weight.name) ?? weight.value,
   }))
-
-  const unfolded = modelOf(withWeights(network.graph(branch), trained))
-  const folded = { ...unfolded, graph: foldBatchNorm(unfolded.graph) }
-  const manifest = describe(run, checkpoint, branch, folded, options)
-  folded.metadata = metadataOf(manifest)
-
-  const open = options.open ?? ((data) => openData(data))
-  const data = await open(run.recipe.data.validation ?? run.recipe.data.train)
   const engine = await openEngine(options.backend ?? 'auto', { weights, statisticsMomentum: 1 })
   try {
-    const objective = objectiveOf(network, branch, crossEntropy)
-    const parity = await measureParity(engine, objective, { folded, unfolded }, data)
-    checkParity(parity)
-    return { model: folded, manifest, parity }
+    const parity = await measureParity({
+      engine,
+      objective: objectiveOf(network, branch, crossEntropy),
+      models: { exported: model, folded, unfolded },
+      kernels: float16 ? 'float16' : 'float32',
+      input: manifest.input,
+      data,
+      progress: options.progress,
+    })
+    return { model, manifest, parity }
   } finally {
     engine.dispose()
   }
 }
 
 /**
- * Writes MODEL.onnx and beside it its manifest, card and parity report, each whole or not at all; the manifest comes last,
- * so that where there is one everything it names is there.
+ * Writes MODEL.onnx (above 1.5 GB with its weights in MODEL.onnx.data) and beside it its manifest, card and parity
+ * report, each whole or not at all; the manifest comes last, so that where there is one everything it names is there.
+ * An export that failed its comparison leaves the report alone, as MODEL.parity.failed.json, and no model.
+ *
+ * @throws ZooError `check-failed` naming what differs by more than the tolerance
  */
-export async function writeExport(exported: Export, path: string): Promise<ModelManifest> {
+export async function writeExport(
+  exported: Export,
+  path: string,
+  options: { readonly externalAbove?: number } = {},
+): Promise<ModelManifest> {
   if (!path.endsWith('.onnx')) throw new ZooError('usage', `${path} should end in .onnx`)
   const stem = path.slice(0, -'.onnx'.length)
+  const [report, failed] = [`${stem}.parity.json`, `${stem}.parity.failed.json`]
   const { model, parity } = exported
-  await writeModel(model, path)
-  await writeJsonAtomic(`${stem}.parity.json`, parity)
-  await writeFileAtomic(`${stem}.md`, modelCard(exported))
-  const files = await Promise.all([path, `${stem}.parity.json`, `${stem}.md`].map(fileOf))
+  if (parity.failures.length > 0) {
+    await writeJsonAtomic(failed, parity)
+    throw new ZooError(
+      'check-failed',
+      `the exported file doesn't equal the trained network: ${parity.failures.join(', ')}`,
+      { hint: `no model was written; ${failed} has the figures` },
+    )
+  }
+  // What an earlier export left would contradict this one.
+  for (const old of [`${stem}.manifest.json`, failed, `${path}.data`]) await rm(old, { force: true })
+  await writeModel(model, path, options)
+  await writeJsonAtomic(report, parity)
+  await writeFileAtomic(`${stem}.md`, modelCard(exported, basename(path)))
+  const paths = [path, `${path}.data`, report, `${stem}.md`].filter((file) => existsSync(file))
+  const files = await Promise.all(paths.map(fileOf))
   const manifest = parseAs(modelManifestSchema, { ...exported.manifest, files }, `the manifest of ${path}`)
-  await writeJsonAtomic(join(dirname(path), `${basename(stem)}.manifest.json`), manifest)
+  await writeJsonAtomic(`${stem}.manifest.json`, manifest)
   return manifest
 }
 
 async function fileOf(path: string): Promise<ModelManifest['files'][number]> {
-  const bytes = await readFile(path)
-  return {
-    path: basename(path),
-    size: bytes.length,
-    sha256: createHash('sha256').update(bytes).digest('hex'),
-  }
+  const hash = createHash('sha256')
+  await pipeline(createReadStream(path), hash)
+  return { path: basename(path), size: (await stat(path)).size, sha256: hash.digest('hex') }
 }
 
 function trainedWeights({ tensors }: Checkpoint): Map<string, Tensor> {
@@ -120,66 +177,15 @@ const withWeights = (graph: Graph, weights: ReadonlyMap<string, Tensor>): Graph 
   initializers: new Map([...graph.initializers].map(([name, tensor]) => [name, weights.get(name) ?? tensor])),
 })
 
-function describe(
-  run: Run,
-  { step }: Checkpoint,
-  branch: Branch,
-  model: Model,
-  options: ExportOptions,
-): Omit<ModelManifest, 'files'> {
-  const { recipe, data } = run
-  const { network, method } = recipe
-  const [channels, height, width] = data.shape
-  const threat = 'attack' in method ? method.attack : undefined
-  const parameters = [...model.graph.initializers.values()].reduce((sum, tensor) => sum + tensor.size, 0)
-  const suffix = branch === 'clean' ? '-clean' : ''
-  return {
-    schemaVersion: 1,
-    name: options.name ?? `${recipe.name}${suffix}`,
-    version: options.version ?? '1',
-    description: recipe.description,
-    architecture: `ResNet-${network.depth}${network.form === 'small' ? ` (width ${network.width})` : ''}`,
-    parameters,
-    depth: network.depth,
-    input: {
-      range: [0, 1],
-      channels: channels === 1 ? 'grey' : 'rgb',
-      layout: 'nchw',
-      size: [height, width],
-      resize: 'bicubic',
-      labelOffset: 0,
-    },
-    output: 'logits',
-    classes: data.classes,
-    dataset: (recipe.data.validation ?? recipe.data.train)
-      .split('/')
-      .at(-1)!
-      .split(':')[0]!
-      .replace(/\.npz$/, ''),
-    normalisation: network.norm.kind,
-    branch,
-    ...(threat && { threat: { norm: threat.norm, eps: threat.eps, targeted: threat.targeted } }),
-    recipe: { name: recipe.name, sha256: run.recipeSha256 },
-    trainingData: `${data.name}, ${step * recipe.batch} images seen`,
-    ...('cleanRatio' in method && { cleanRatio: method.cleanRatio }),
-    licence: recipe.licence,
-    authors: [],
-    results: [],
-    sources: [],
-  }
-}
+/** The same network on images that were normalised before. */
+const withoutPreprocessing = (run: Run): Run => ({
+  ...run,
+  recipe: { ...run.recipe, network: { ...run.recipe.network, mean: [], std: [] } },
+})
 
-/** What the file itself says: it may travel without its manifest. */
-function metadataOf(manifest: Omit<ModelManifest, 'files'>): Map<string, string> {
-  const { name, version, branch, recipe, input, classes, licence, trainingData } = manifest
-  return new Map([
-    ['name', name],
-    ['version', version],
-    ['branch', branch],
-    ['recipe', `${recipe?.name} ${recipe?.sha256}`],
-    ['input', JSON.stringify(input)],
-    ['classes', JSON.stringify(classes)],
-    ['licence', licence],
-    ['training_data', trainingData ?? ''],
-  ])
-}
+/** Numbers that were learnt, in this branch. */
+const parametersOf = ({ weights }: Network, { initializers }: Graph): number =>
+  weights.reduce(
+    (sum, { name, role, value }) => (role !== 'statistic' && initializers.has(name) ? sum + value.size : sum),
+    0,
+  )
