@@ -1,4 +1,4 @@
-import { GraphBuilder } from '../../../converters/onnx/builder.ts'
+import { float, GraphBuilder } from '../../../converters/onnx/builder.ts'
 import { Attributes, type Graph, type Node } from '../../../converters/onnx/graph.ts'
 import { prune } from '../../../converters/onnx/prune.ts'
 import { readsOf } from '../../../converters/onnx/reads.ts'
@@ -88,3 +88,36 @@ const normalisesByBatch = (node: Node): boolean =>
   node.domain === '' &&
   new Attributes(node).int('training_mode', 0) !== 0 &&
   new Attributes(node).float('momentum', 0.9) === 0
+
+/**
+ * Computes the batch's mean and variance in nodes of their own, before batch norm that is given them: providers other
+ * than the CPU's have no batch norm in training mode. To be used after differentiation.
+ *
+ * @param rankOf how many axes a value has
+ */
+export function withComputedStatistics(graph: Graph, rankOf: (value: string) => number): Graph {
+  const computed: Graph = { ...graph, nodes: [], initializers: new Map(graph.initializers) }
+  const builder = new GraphBuilder({ ...graph, nodes: [...graph.nodes], initializers: computed.initializers })
+  for (const node of graph.nodes) {
+    if (!normalisesByBatch(node)) {
+      computed.nodes.push(node)
+      continue
+    }
+    const before = builder.graph.nodes.length
+    const [x, scale, shift] = node.inputs as [string, string, string]
+    const [y, meanName, varianceName] = node.outputs as [string, string?, string?]
+    const rank = rankOf(x)
+    const axes = builder.int64s([0, ...Array.from({ length: rank - 2 }, (_, i) => i + 2)])
+    const mean = builder.op('ReduceMean', [x, axes], { keepdims: 0 }, named(meanName))
+    const perChannel = builder.int64s([1, -1, ...Array<number>(rank - 2).fill(1)])
+    const centred = builder.op('Sub', [x, builder.op('Reshape', [mean, perChannel])])
+    const square = builder.op('Mul', [centred, centred])
+    const variance = builder.op('ReduceMean', [square, axes], { keepdims: 0 }, named(varianceName))
+    const epsilon = float(new Attributes(node).float('epsilon', 1e-5))
+    builder.op('BatchNormalization', [x, scale, shift, mean, variance], { epsilon }, { outputs: [y] })
+    computed.nodes.push(...builder.graph.nodes.slice(before))
+  }
+  return computed
+}
+
+const named = (name: string | undefined) => (name ? { outputs: [name] } : {})

@@ -67,7 +67,7 @@ export class OnnxruntimeEngine implements Engine {
       outputs: outputsOf(graph),
       of,
       withRespectTo: [...withRespectTo, ...trained],
-      passing: [...trained.map(gradientName), ...statistics.values()],
+      passing: [...trained.map(gradientName), ...statistics.map(([, batch]) => batch)],
     })
     const results = await runner.run(feeds)
     const examples = results[of]!.size

@@ -4,7 +4,7 @@ import { type Graph, type Model, modelOf, type ValueInfo } from '../../../conver
 import { prune } from '../../../converters/onnx/prune.ts'
 import { readsOf } from '../../../converters/onnx/reads.ts'
 import type { Feeds, Provider } from '../../../converters/onnx/runtime/session.ts'
-import { detachRunningStatistics, foldRunningStatistics } from './batch-norm.ts'
+import { detachRunningStatistics, foldRunningStatistics, withComputedStatistics } from './batch-norm.ts'
 import { withoutIdleInputs } from './hoist.ts'
 
 export interface ProgramRequest {
@@ -37,9 +37,13 @@ export async function prepare(
   const folded = detachRunningStatistics(foldRunningStatistics(marked))
   const sized = withFixedSizes(withWeightsAsInputs(prune({ ...folded, outputs: wanted }), isWeight), feeds)
   const { model, facts } = await resolve(modelOf(withoutIdleInputs(sized)))
-  if (of === undefined) return model
-  const differentiated = await differentiate(model, { of, withRespectTo, facts, provider })
-  return { ...differentiated, graph: withoutIdleInputs(differentiated.graph) }
+  const differentiated =
+    of === undefined ? model : await differentiate(model, { of, withRespectTo, facts, provider })
+  const fitted =
+    provider === 'cpu'
+      ? differentiated.graph
+      : withComputedStatistics(differentiated.graph, (value) => facts.sizes(value).length)
+  return { ...differentiated, graph: withoutIdleInputs(fitted) }
 }
 
 /** What of a graph a request needs. */

@@ -4,10 +4,14 @@ import { emptyGraph, type Graph, modelOf } from '../../../../converters/onnx/gra
 import { openSession } from '../../../../converters/onnx/runtime/open.ts'
 import { Tensor } from '../../../../converters/onnx/tensor.ts'
 import { normals } from '../../../../converters/perturb/random.ts'
-import { foldRunningStatistics } from '../../../../trainer/engines/onnxruntime/batch-norm.ts'
+import {
+  foldRunningStatistics,
+  withComputedStatistics,
+} from '../../../../trainer/engines/onnxruntime/batch-norm.ts'
 import { hoist } from '../../../../trainer/engines/onnxruntime/hoist.ts'
 import { optimised } from '../../../../trainer/engines/onnxruntime/layout.ts'
 import { agree, trialValues } from '../../../../trainer/engines/onnxruntime/trial.ts'
+import { batchStatistics } from '../../../../trainer/resnet/statistics.ts'
 
 const random = (seed: number, dims: readonly number[]) =>
   Tensor.float32(
@@ -68,6 +72,17 @@ describe('folding batch norm as nodes', () => {
 
   it('leaves a convolution alone whose result is read elsewhere', () => {
     expect(operators(foldRunningStatistics(network(true)))).toEqual(['Conv', 'BatchNormalization', 'Relu'])
+  })
+})
+
+describe('batch norm by statistics that nodes of their own compute', () => {
+  it('gives what training mode gives, statistics included', async () => {
+    const { graph } = batchStatistics(network())
+    const computed = withComputedStatistics(graph, () => 4)
+    expect(operators(computed)).toContain('ReduceMean')
+    const [a, b] = [await run(graph, { image }), await run(computed, { image })]
+    expect(Object.keys(a)).toEqual(['y', 'mean:batch', 'variance:batch'])
+    for (const name of Object.keys(a)) expectClose(b[name]!, a[name]!)
   })
 })
 
