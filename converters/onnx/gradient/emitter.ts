@@ -50,10 +50,14 @@ export class Emitter {
 
   /** The same operator with the same attributes on other inputs. */
   repeat(node: Node, inputs: readonly string[]): string {
+    return this.repeats(node, inputs, 1)[0]!
+  }
+
+  repeats(node: Node, inputs: readonly string[], count: number): string[] {
     const name = this.#builder.fresh(`${this.#prefix}/${node.opType}`)
-    const output = this.#builder.fresh(`${name}:out`)
-    this.#builder.graph.nodes.push({ ...node, name, inputs, outputs: [output] })
-    return output
+    const outputs = Array.from({ length: count }, () => this.#builder.fresh(`${name}:out`))
+    this.#builder.graph.nodes.push({ ...node, name, inputs, outputs })
+    return outputs
   }
 
   scalar(value: number): string {

@@ -41,6 +41,11 @@ export function outputType(
       return dataTypeFromCode(attributes.int('output_datatype', 1))
     case 'Multinomial':
       return dataTypeFromCode(attributes.int('dtype', 6))
+    case 'If':
+      return attributes.graph('then_branch')?.outputs[index]?.dtype
+    case 'Loop':
+    case 'Scan':
+      return undefined
     case 'CastLike':
     case 'Where':
     case 'DequantizeLinear':

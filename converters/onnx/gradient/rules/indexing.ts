@@ -1,5 +1,5 @@
 import type { Emitter } from '../emitter.ts'
-import { type Call, type InputGradient, noGradient, type RuleTable, rule } from '../rule.ts'
+import { type Call, type InputGradient, type RuleTable, rule } from '../rule.ts'
 import { axisOf, fixed, needsBatch, product, range, type Size, type Sizes } from '../sizes.ts'
 import { unsupported } from '../unsupported.ts'
 
@@ -49,8 +49,6 @@ export const indexing: RuleTable = {
     },
   ]),
   ReverseSequence: rule(({ op, dy, node, x }) => [() => op.repeat(node, [dy, x[1]!]), null]),
-
-  Range: noGradient('whole steps'),
 }
 
 /** Elements that were overwritten get nothing; elements that were added to keep theirs. */

@@ -14,7 +14,7 @@ export const pooling: RuleTable = {
         const sizes = facts.sizes(x[0]!)
         const flat = (value: string) => op.reshape(value, [product(facts.sizes(call.y))])
         const zeros = op.filled([product(sizes)], 0)
-        const scattered = op.op('ScatterElements', [zeros, flat(call.output(1)), flat(dy)], {
+        const scattered = op.op('ScatterElements', [zeros, flat(indices(call)), flat(dy)], {
           axis: 0,
           reduction: 'add',
         })
@@ -40,6 +40,15 @@ export const pooling: RuleTable = {
     () => call.op.mul(call.dy, holders(call, range(call.facts.sizes(call.y).length - 2, 2))),
   ]),
   GlobalLpPool: rule((call) => [() => powerMean(call, (value) => value)]),
+}
+
+/** Where each window's largest element stands in the whole input, in row-major order. */
+function indices(call: Call): string {
+  const { op, node, x, attributes } = call
+  if (attributes.int('storage_order', 0) === 0) return call.output(1)
+  const rowMajor = new Map(node.attributes)
+  rowMajor.delete('storage_order')
+  return op.repeats({ ...node, attributes: rowMajor }, [x[0]!], 2)[1]!
 }
 
 /** What each element of a window contributes to its mean, at every position: asked of the forward kernel itself. */

@@ -140,7 +140,7 @@ function weighted(model: Model, { values, facts, feeds, order }: Weighing): Weig
     weights.set(value, numbers)
     allFeeds.set(name, Tensor.float32(dims, numbers))
     graph.inputs.push({ name, dtype: 'float32', dims: open })
-    const shaped = builder.op('Reshape', [name, builder.op('Shape', [value])])
+    const shaped = builder.op('Reshape', [name, builder.op('Shape', [value])], { allowzero: 1 })
     return builder.op('ReduceSum', [builder.op('Mul', [value, shaped])], { keepdims: 0 })
   })
   const loss = builder.op('Sum', terms)
