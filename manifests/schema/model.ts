@@ -13,6 +13,28 @@ export const fileSchema = z.strictObject({
   sha256: sha256Schema,
 })
 
+/** What the registry puts beside a model's files, so that no file may be called so. */
+const RESERVED = ['manifest.json', 'documents.tar']
+
+function eachOnce({
+  value: files,
+  issues,
+}: {
+  value: { path: string }[]
+  issues: z.core.$ZodRawIssue[]
+}): void {
+  const seen = new Set(RESERVED)
+  for (const { path } of files) {
+    if (seen.has(path.toLowerCase()))
+      issues.push({
+        code: 'custom',
+        message: `${path} comes twice, or is a name of the registry's own`,
+        input: path,
+      })
+    seen.add(path.toLowerCase())
+  }
+}
+
 /** The threat that a model was trained for or is evaluated under. eps is a fraction of [0,1]. */
 export const threatSchema = z.strictObject({
   norm: z.enum(['linf', 'l2', 'l1']),
@@ -44,7 +66,7 @@ export const modelManifestSchema = z.strictObject({
     .regex(/^\w[\w.-]{0,127}$/, 'a version is letters, digits, dots, hyphens and underscores'),
   description: z.string().min(1),
   /** The first file is the ONNX model itself; others are its external data, card and reports. */
-  files: z.array(fileSchema).min(1),
+  files: z.array(fileSchema).min(1).check(eachOnce),
   architecture: z.string().min(1),
   parameters: z.int().positive(),
   /** Weight layers on the longest path. */

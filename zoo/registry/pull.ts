@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import pLimit from 'p-limit'
 import { ZooError } from '../../manifests/error.ts'
 import type { ModelManifest } from '../../manifests/schema/model.ts'
 import type { Client } from './client.ts'
+import { allOrNone } from './download/all-or-none.ts'
 import { find, isOwn, registries } from './endpoints.ts'
 import { type Descriptor, hexOf } from './oci/descriptor.ts'
 import { isDocument, MANIFEST_FILE, readCard, type Unpacked, unpackModel } from './oci/model-pack.ts'
@@ -95,9 +95,9 @@ export async function pullModel(
   const { cache } = client.settings
   const cached = await isWhole(folder, [card, ...manifest.files])
   if (!cached) {
-    const scratch = await Scratch.open(cache)
+    const scratch = new Scratch(cache)
     try {
-      const files = await fetchFiles(client, registry, artifact, manifest, scratch)
+      const files = await fetchLayers(client, registry, artifact, manifest, scratch)
       await materialise(cache, folder, [card, ...files], linkMode(client.settings.linkMode, artifact))
     } finally {
       await scratch.close()
@@ -111,7 +111,7 @@ export async function pullModel(
 }
 
 /** Every file of the manifest, from its layer or out of the documents, checked. */
-async function fetchFiles(
+async function fetchLayers(
   client: Client,
   registry: Registry,
   { weights, documents }: Unpacked,
@@ -127,26 +127,23 @@ async function fetchFiles(
     done += bytes
     client.progress({ stage: `pull ${manifest.name}`, done, total, unit: 'bytes' })
   }
-  const limit = pLimit({ concurrency, rejectOnClear: true })
-  try {
-    const paths = await limit.map(layers, (layer) => registry.blob(manifest.name, layer, onBytes))
-    const byDigest = new Map(layers.map(({ digest }, i) => [digest, paths[i]!]))
-    const unpacked = documents && (await unpackDocuments(byDigest.get(documents.digest)!, scratch))
-    const place = async (file: ModelManifest['files'][number], i: number): Promise<PlacedFile> => {
-      const isLayer = i === 0 || !isDocument(file.path)
-      if (isLayer) return { ...file, from: byDigest.get(`sha256:${file.sha256}`)! }
-      const path = join(unpacked ?? scratch.folder, file.path)
-      await checkFile(path, file, `${file.path} of ${manifest.name}`)
-      return { ...file, from: await adoptBlob(cache, path, file.sha256) }
-    }
-    return await Promise.all(manifest.files.map(place))
-  } finally {
-    limit.clearQueue()
+  const paths = await allOrNone(concurrency, layers, (layer, signal) =>
+    registry.blob(manifest.name, layer, { onBytes, signal }),
+  )
+  const byDigest = new Map(layers.map(({ digest }, i) => [digest, paths[i]!]))
+  const unpacked = documents && (await unpackDocuments(byDigest.get(documents.digest)!, scratch))
+  const place = async (file: ModelManifest['files'][number], i: number): Promise<PlacedFile> => {
+    const isLayer = i === 0 || !isDocument(file.path)
+    if (isLayer) return { ...file, from: byDigest.get(`sha256:${file.sha256}`)! }
+    const path = join(unpacked!, file.path)
+    await checkFile(path, file, `${file.path} of ${manifest.name}`)
+    return { ...file, from: await adoptBlob(cache, path, file.sha256) }
   }
+  return await Promise.all(manifest.files.map(place))
 }
 
 async function unpackDocuments(archive: string, scratch: Scratch): Promise<string> {
-  const folder = scratch.path()
+  const folder = await scratch.path()
   await unpackTar(archive, folder)
   return folder
 }

@@ -48,7 +48,7 @@ export interface Pushed {
 export async function pushModel(client: Client, place: string, options: PushOptions = {}): Promise<Pushed> {
   const registry = options.registry ?? new LayoutRegistry(client.settings.registry)
   const { folder, manifest } = await openModelFolder(place)
-  const scratch = await Scratch.open(client.settings.cache)
+  const scratch = new Scratch(client.settings.cache)
   try {
     const documents = await packDocuments(folder, manifest, scratch)
     const packed = packModel(manifest, documents)
@@ -79,13 +79,13 @@ const signed = (manifest: ModelManifest, { descriptor, card }: Packed): SignedMo
 async function packDocuments(folder: string, manifest: ModelManifest, scratch: Scratch) {
   const paths = manifest.files.filter((file, i) => i > 0 && isDocument(file.path)).map(({ path }) => path)
   if (paths.length === 0) return undefined
-  const staging = scratch.path()
+  const staging = await scratch.path()
   for (const path of paths) {
     await mkdir(dirname(join(staging, path)), { recursive: true })
     await copyFile(join(folder, path), join(staging, path))
     await chmod(join(staging, path), 0o644)
   }
-  const path = scratch.path()
+  const path = await scratch.path()
   await packTar(staging, paths, path)
   return { path, ...(await hashFile(path)) }
 }

@@ -114,6 +114,16 @@ describe('publishing', () => {
     })
   })
 
+  it.each([[['model.onnx', 'Model.ONNX']], [['model.onnx', 'manifest.json']]])(
+    'refuses files that would get in one another’s way: %j',
+    async (paths) => {
+      const { folder, manifest } = makeModel('net')
+      const files = paths.map((path) => ({ ...manifest.files[0]!, path }))
+      writeFileSync(join(folder, 'manifest.json'), JSON.stringify({ ...manifest, files }))
+      await expect(pushModel(testClient(), folder)).rejects.toMatchObject({ code: 'invalid-manifest' })
+    },
+  )
+
   it('copies a model with external data, which tools refuse with hard links', async () => {
     const client = testClient()
     await pushModel(client, makeModel('one', { files: { 'm.onnx': noise(100, 1) } }).folder)

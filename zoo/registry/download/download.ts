@@ -18,6 +18,10 @@ export interface DownloadRequest {
   readonly size?: number | undefined
   /** Bytes as they arrive; negative where a transfer had to begin again. */
   readonly onBytes?: ((bytes: number) => void) | undefined
+  /** How many bytes there will be, once the server has said so. */
+  readonly onLength?: ((bytes: number) => void) | undefined
+  /** Stops it; what has arrived is kept for another time. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /**
@@ -30,12 +34,16 @@ export interface DownloadRequest {
  */
 export async function download(client: Client, request: DownloadRequest): Promise<string> {
   const { cache } = client.settings
-  const key = request.sha256 ?? `url-${sha256Of(request.url)}`
-  return withLock(join(cache, 'locks', key), async () => {
-    if (request.sha256 !== undefined) {
-      const kept = await soundBlob(cache, { sha256: request.sha256, size: request.size })
-      if (kept !== undefined) return kept
-    }
+  const { sha256, size } = request
+  const key = sha256 ?? `url-${sha256Of(request.url)}`
+  const kept = async (): Promise<string | undefined> =>
+    sha256 === undefined ? undefined : soundBlob(cache, { sha256, size })
+  const here = await kept()
+  if (here !== undefined) return here
+  const waiting = (): void => client.note('another process is fetching the same file: waiting for it')
+  return withLock(join(cache, 'locks', key), waiting, async () => {
+    const now = await kept()
+    if (now !== undefined) return now
     const partial = await PartialFile.open(join(cache, 'partial'), key)
     request.onBytes?.(partial.size)
     const { inherited } = partial
@@ -53,7 +61,9 @@ export async function download(client: Client, request: DownloadRequest): Promis
 async function receive(client: Client, request: DownloadRequest, partial: PartialFile): Promise<string> {
   const { cache, retries } = client.settings
   try {
-    await retrying(() => attempt(client, request, partial), { retries, headway: () => partial.size })
+    await retrying(() => attempt(client, request, partial), {
+      ...{ retries, headway: () => partial.size, signal: request.signal },
+    })
   } catch (error) {
     if (error instanceof ZooError && error.code === 'integrity') {
       request.onBytes?.(-partial.size)
@@ -81,7 +91,7 @@ async function attempt(client: Client, request: DownloadRequest, partial: Partia
     ...(await request.headers?.()),
     ...rangeOf(request, partial),
   }
-  const response = await client.http.request(url, { headers })
+  const response = await client.http.request(url, { headers, signal: request.signal })
   if (response.status === 416) {
     await response.body.dump()
     await startOver(request, partial)
@@ -94,6 +104,8 @@ async function attempt(client: Client, request: DownloadRequest, partial: Partia
     await partial.version(strongEtag(response))
   }
   checkLength(response, request, partial)
+  const length = response.headers['content-length']
+  if (length !== undefined) request.onLength?.(partial.size + Number(length))
   await readBody(response, request, partial)
 }
 
@@ -145,6 +157,7 @@ async function readBody(
       request.onBytes?.(chunk.byteLength)
     }
   } catch (error) {
+    request.signal?.throwIfAborted()
     if (error instanceof ZooError || isFileSystemError(error)) throw error
     throw new Unreachable(`${url}: ${reason(error)} after ${partial.size} bytes`, { cause: error })
   }

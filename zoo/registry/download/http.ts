@@ -7,6 +7,7 @@ export interface HttpRequest {
   readonly method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: Uint8Array | string | NodeJS.ReadableStream
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface HttpResponse {
@@ -65,13 +66,17 @@ export class Http {
     })
   }
 
-  private async send(url: URL, { method = 'GET', headers = {}, body }: HttpRequest): Promise<HttpResponse> {
+  private async send(
+    url: URL,
+    { method = 'GET', headers = {}, body, signal }: HttpRequest,
+  ): Promise<HttpResponse> {
     try {
       const response = await request(url, {
         method,
         headers,
         body: (body as string | undefined) ?? null,
         dispatcher: this.dispatcher,
+        ...(signal ? { signal } : {}),
       })
       return {
         status: response.statusCode,
@@ -82,6 +87,7 @@ export class Http {
         url: url.href,
       }
     } catch (error) {
+      signal?.throwIfAborted()
       throw new Unreachable(`${url.origin}: ${reason(error)}`, { cause: error })
     }
   }

@@ -28,7 +28,11 @@ const LONGEST_WAIT = 120_000
  */
 export async function retrying<T>(
   attempt: () => Promise<T>,
-  options: { readonly retries: number; readonly headway?: () => number },
+  options: {
+    readonly retries: number
+    readonly headway?: () => number
+    readonly signal?: AbortSignal | undefined
+  },
 ): Promise<T> {
   const headway = options.headway ?? (() => 0)
   let failures = 0
@@ -42,7 +46,7 @@ export async function retrying<T>(
       reached = headway()
       const wait = error.retryAfter ?? delay(failures)
       if (++failures > options.retries || wait > LONGEST_WAIT) throw givenUp(error, failures, wait)
-      await sleep(wait)
+      await sleep(wait, undefined, options.signal ? { signal: options.signal } : {})
     }
   }
 }

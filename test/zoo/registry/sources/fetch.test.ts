@@ -188,6 +188,21 @@ describe('several sources', () => {
     expect(server.requests).toHaveLength(2)
   })
 
+  it('are left when another file has failed, so that nobody waits for a pull that is lost', async () => {
+    const slow = await serve((_, response) => {
+      response.setHeader('content-length', BYTES.length)
+      response.write('slow') // and no more
+    })
+    const absent = await serve((_, response) => {
+      response.statusCode = 404
+      response.end()
+    })
+    const client = testClient({ timeout: 60_000 })
+    const wanted = [file([`${slow.origin}/a`]), file([`${absent.origin}/b`], Buffer.from('b'), 'b')]
+    await expect(fetchFiles(client, wanted, 'test')).rejects.toMatchObject({ code: 'not-found' })
+    await vi.waitFor(() => expect(readdirSync(join(client.settings.cache, 'locks'))).toEqual([]), 10_000)
+  })
+
   it('report progress that ends at the total, failures included', async () => {
     const wrong = await serve((request, response) => answer(request, response, noise(BYTES.length, 5)))
     const right = await serve((request, response) => answer(request, response, BYTES))
