@@ -8,8 +8,6 @@ export interface SessionOptions {
   /** Threads inside one operator; default: all cores. */
   readonly threads?: number
   readonly optimisation?: 'disabled' | 'basic' | 'extended' | 'all'
-  /** Keeps memory from one run for the next: a tenth faster, and what the largest run took stays taken. */
-  readonly keepMemory?: boolean
 }
 
 export interface SessionValue {

@@ -61,13 +61,12 @@ export async function openKernels(
   provider: Provider,
 ): Promise<Kernels> {
   const asTheyAre = Object.entries(values).map(([name, { dims }]) => ({ input: name, dims, source: name }))
-  const openPlain = async () =>
-    new Kernels(await openSession(model, { provider, keepMemory: true }), asTheyAre)
+  const openPlain = async () => new Kernels(await openSession(model, { provider }), asTheyAre)
   if (provider !== 'cpu') return await openPlain()
   const dims = new Map(Object.entries(values).map(([name, value]) => [name, value.dims]))
   const fast = await optimised(model, dims)
   if (!fast) return await openPlain()
-  const session = await openSession(fast.model, { optimisation: 'disabled', keepMemory: true })
+  const session = await openSession(fast.model, { optimisation: 'disabled' })
   const kernels = new Kernels(session, fast.placements)
   const plain = new Kernels(await openSession(model, { optimisation: 'basic' }), asTheyAre)
   const trial = trialValues(values)
