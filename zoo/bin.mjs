@@ -3,7 +3,10 @@
 import { existsSync } from 'node:fs'
 
 if (existsSync(new URL('./main.ts', import.meta.url))) {
-  const { register } = await import('tsx/esm/api')
+  const { register } = await import('tsx/esm/api').catch(() => {
+    process.stderr.write('zoo: this checkout has no packages yet; run npm ci first [usage]\n')
+    process.exit(2)
+  })
   register()
   await import('./main.ts')
 } else {

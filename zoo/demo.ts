@@ -10,6 +10,7 @@ import type { Result } from '../manifests/schema/result.ts'
 import type { Backend } from '../trainer/engines/open.ts'
 import { exportRun, writeExport } from '../trainer/export.ts'
 import { train } from '../trainer/train.ts'
+import { modelCards } from './model-cards.ts'
 import type { Io } from './output.ts'
 import type { Client } from './registry/client.ts'
 import { openData, pullData } from './registry/data.ts'
@@ -79,6 +80,7 @@ export async function demo(
   const data = await timed('get MNIST', () => pullData(client, 'mnist'))
   const open = (spec: string) => openData(client, spec)
   const models: DemoEntry[] = []
+  const evaluated: { name: string; sha256: string }[] = []
   for (const name of RECIPES) {
     const recipe = shortened(readRecipe(name), short)
     const run = join(out, 'runs', name)
@@ -109,12 +111,13 @@ export async function demo(
       ),
     )
     const { clean, robust } = finished!.result
+    evaluated.push({ name, sha256: pulled.sha256 })
     models.push({ model: name, path: pulled.path, clean, robust, ledger })
   }
-  const board = await timed('build the leaderboard', () =>
+  const board = await timed('build the leaderboard', async () =>
     buildLeaderboard(
       models.map(({ ledger }) => ledger),
-      { out: join(out, 'leaderboard') },
+      { out: join(out, 'leaderboard'), models: await modelCards(client, evaluated) },
     ),
   )
   if (!short) checkRobustness(models)
@@ -123,7 +126,7 @@ export async function demo(
     images,
     models,
     seconds,
-    leaderboard: { page: board.index, document: board.tracks[0]!.path },
+    leaderboard: { page: board.tracks[0]!.page, document: board.tracks[0]!.path },
   }
 }
 
