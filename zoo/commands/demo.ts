@@ -8,7 +8,7 @@ import { clientFor, type TransferOptions, transferOptions } from '../transfer-op
 import { backendOption } from './train.ts'
 
 interface Options extends TransferOptions {
-  readonly out: string
+  readonly out?: string
   readonly backend: Backend
   readonly short?: boolean
 }
@@ -19,14 +19,14 @@ export function command(): Command {
     'The whole pipeline on real images: train, export, publish, attack, rank',
     ['zoo demo', 'zoo demo --out /tmp/demo --json'],
   )
-    .option('--out <dir>', 'where the models, ledgers and the leaderboard are kept', 'zoo-demo')
+    .option('--out <dir>', 'where the models, ledgers and the leaderboard are kept (default: zoo-demo)')
     .addOption(backendOption)
     .option('--short', 'see that everything works in a minute or two; the models are too young to be judged')
   return transferOptions(demonstration).action(async (options: Options) => {
     const out = io(options)
     const report = await stoppable((signal) =>
       demo(clientFor(options, out), out, {
-        out: resolve(options.out),
+        out: resolve(options.out ?? (options.short ? 'zoo-demo-short' : 'zoo-demo')),
         short: options.short === true,
         backend: options.backend,
         signal,
