@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
-import { createReadStream, existsSync } from 'node:fs'
+import { createReadStream } from 'node:fs'
 import { rm, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { DataSet } from '../converters/data/dataset.ts'
 import { openData } from '../converters/data/open.ts'
-import { writeModel } from '../converters/onnx/file.ts'
+import { readModel, writeModel } from '../converters/onnx/file.ts'
 import { foldBatchNorm } from '../converters/onnx/fold.ts'
 import { BUILT_OPSET, type Graph, type Model, modelOf } from '../converters/onnx/graph.ts'
 import type { Tensor } from '../converters/onnx/tensor.ts'
@@ -147,11 +147,14 @@ export async function writeExport(
     )
   }
   // What an earlier export left would contradict this one.
-  for (const old of [`${stem}.manifest.json`, failed, `${path}.data`]) await rm(old, { force: true })
+  for (const old of [`${stem}.manifest.json`, failed]) await rm(old, { force: true })
   await writeModel(model, path, options)
+  const written = await readModel(path)
+  const external = [...written.graph.initializers.values()].some(({ file }) => file !== undefined)
+  if (!external) await rm(`${path}.data`, { force: true })
   await writeJsonAtomic(report, parity)
   await writeFileAtomic(`${stem}.md`, modelCard(exported, basename(path)))
-  const paths = [path, `${path}.data`, report, `${stem}.md`].filter((file) => existsSync(file))
+  const paths = [path, ...(external ? [`${path}.data`] : []), report, `${stem}.md`]
   const files = await Promise.all(paths.map(fileOf))
   const manifest = parseAs(modelManifestSchema, { ...exported.manifest, files }, `the manifest of ${path}`)
   await writeJsonAtomic(`${stem}.manifest.json`, manifest)

@@ -23,8 +23,8 @@ interface Tolerance {
 
 const TOLERANCES = {
   float32: { logits: 1e-4, gradient: 5e-3, otherClass: 0 },
-  // A weight is rounded by up to 2^-11 of itself, and what follows has that from every layer.
-  float16: { logits: 1e-2, gradient: 0.1, otherClass: 0.01 },
+  // A weight is rounded by up to 2^-11 of itself. ResNets 50 to 152 deep differ by 1e-4 and, in gradients, by 4e-2.
+  float16: { logits: 2e-3, gradient: 0.1, otherClass: 0.01 },
 } as const satisfies Record<string, Tolerance>
 
 /** How the exported file, run by onnxruntime, compares with the trainer on real images. */

@@ -134,9 +134,9 @@ describe('float16', () => {
         name.endsWith('/kernel') ? 'float16' : expect.not.stringMatching('float16'),
       ])
     expect([...inputs, ...outputs].map(({ dtype }) => dtype)).toEqual(['float32', 'float32'])
-    expect(parity).toMatchObject({ kernels: 'float16', failures: [], tolerance: { logits: 1e-2 } })
+    expect(parity).toMatchObject({ kernels: 'float16', failures: [], tolerance: { logits: 2e-3 } })
     expect(parity.logits.largest).toBeGreaterThan(1e-5)
-    expect(parity.logits.largest).toBeLessThan(3e-3)
+    expect(parity.logits.largest).toBeLessThan(2e-3)
     // What folding does is judged on its own.
     expect(parity.folding.largest).toBeLessThan(1e-5)
   })

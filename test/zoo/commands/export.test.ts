@@ -15,7 +15,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'zoo-export-'))
   const data = join(folder, 'noise.npz')
   const { images, labels } = await noise(12).read(Array.from({ length: 12 }, (_, i) => i))
-  writeNpz(data, { x: images, shape: [12, 3, 8, 8], y: labels })
+  writeNpz(data, { x: images, shape: [12, 3, 8, 8], y: [...labels] })
   sound = await savedRun(join(folder, 'sound'), { data, network: { mean: [0.5], std: [0.25] } })
   outsized = await savedRun(join(folder, 'outsized'), { data, logitScale: 1e8 })
 })
