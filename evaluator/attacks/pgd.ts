@@ -1,4 +1,6 @@
+import type { Norm } from '../../converters/perturb/norm.ts'
 import { pgdStep } from '../../converters/perturb/pgd.ts'
+import { uniforms } from '../../converters/perturb/random.ts'
 import { type Attack, type Example, type Loss, type Query, submitMisclassified } from './attack.ts'
 import { chooseTargets, type TargetRule } from './targets.ts'
 
@@ -10,7 +12,11 @@ export interface PgdOptions {
   /** Length of a step as a multiple of eps. */
   readonly step: number
   readonly schedule: 'constant' | 'linear' | 'cosine'
-  readonly start: 'random' | 'clean'
+  /**
+   * `random`: a point of the ball, cut to [0,1] (Madry et al.). `varied`: so at first, and with each restart brighter or
+   * darker as a whole (see `tilt`).
+   */
+  readonly start: 'random' | 'varied' | 'clean'
   /** Decay of the accumulated gradient; 0 is plain PGD. */
   readonly momentum: number
   /** Whether any iterate counts, or the final one alone. */
@@ -32,7 +38,7 @@ const TARGETED: Readonly<Record<PgdOptions['loss'], Loss>> = {
  * several from there BIM (Kurakin et al. 2017), with momentum MI-FGSM (Dong et al. 2018): the gradient divided by its
  * mean absolute value is added to the decayed sum of the earlier ones.
  *
- * A random start is cut to [0,1]. With the score `any`, an example is let go as soon as an iterate breaks it.
+ * With the score `any`, an example is let go as soon as an iterate breaks it.
  */
 export function pgd(options: PgdOptions): Attack {
   const { iterations, momentum, score } = options
@@ -45,10 +51,9 @@ export function pgd(options: PgdOptions): Attack {
 
     const begin = (example: Example): Walk => {
       const x = example.origin.slice()
-      if (options.start === 'random') {
-        norm.sample(x, example.origin, example.eps, example.key)
-        norm.project(x, example.origin, example.eps)
-      }
+      if (options.start === 'varied' && task.restart > 0) tilt(x, example, norm)
+      else if (options.start !== 'clean') norm.sample(x, example.origin, example.eps, example.key)
+      norm.project(x, example.origin, example.eps)
       const velocity = momentum > 0 ? new Float32Array(x.length) : undefined
       return { example, x, velocity, ...(targets && { target: targets.get(example)! }) }
     }
@@ -84,6 +89,18 @@ export function pgd(options: PgdOptions): Attack {
     }
     if (score === 'any') await submitMisclassified(oracle, walks, await oracle.logits(walks))
   }
+}
+
+/**
+ * Moves every element up or down by the same length, to the ball's surface, in place: a random share of them up.
+ * Independent noise moves an image's brightness hardly at all, however often it is drawn, and some mistakes lie
+ * in that direction alone.
+ */
+function tilt(x: Float32Array, { origin, eps, key }: Example, norm: Norm): void {
+  const [share] = uniforms([...key, 1], 1)
+  const signs = uniforms([...key, 0], x.length).map((value) => (value < share! ? 1 : -1))
+  const length = eps / norm.distance(signs, new Float32Array(x.length))
+  for (let i = 0; i < x.length; i++) x[i] = origin[i]! + length * signs[i]!
 }
 
 /** Share of the first step's length left when `progress` (0 to 1) of the steps are done. */

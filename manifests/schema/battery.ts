@@ -39,7 +39,7 @@ const pgdSchema = z.strictObject({
   /** Length of a step as a multiple of eps. */
   step: z.number().positive(),
   schedule: z.enum(['constant', 'linear', 'cosine']).default('constant'),
-  start: z.enum(['random', 'clean']).default('random'),
+  start: z.enum(['random', 'varied', 'clean']).default('random'),
   momentum: z.number().nonnegative().default(0),
   score: z.enum(['any', 'final']).default('any'),
 })
