@@ -39,6 +39,8 @@ export interface TrainSummary {
   readonly images: number
   /** Over all sittings of the run. */
   readonly seconds: number
+  /** Why the method ended the training before its time, if it did. */
+  readonly finished?: string
   /** The last figures of the history: loss, accuracies. */
   readonly figures: Figures
 }
@@ -98,6 +100,8 @@ class Training {
   /** Batches done, and how many of them wait in the accumulated gradient. */
   #step = 0
   #waiting = 0
+  /** Why the method ended the training early, if it did. */
+  #finished: string | undefined
   #seconds = 0
 
   constructor(
@@ -145,16 +149,17 @@ class Training {
       if (name.startsWith('method/')) this.#memory.set(name.slice('method/'.length), tensor)
     this.#step = checkpoint.step
     this.#seconds = checkpoint.seconds
+    this.#finished = checkpoint.finished
     this.#history.restore(checkpoint.history)
   }
 
   async toTheEnd(progress: Progress, signal?: AbortSignal): Promise<TrainSummary> {
     const { recipe } = this.#run
-    const step = stepOf(recipe.method, this.#context())
+    const step = await stepOf(recipe.method, this.#context())
     const { perEpoch } = this.#batches
     const interval = recipe.checkpointMinutes * 60_000
     let saved = Date.now()
-    while (this.#step < this.#total) {
+    while (this.#step < this.#total && this.#finished === undefined) {
       const began = performance.now()
       const learningRate = this.#learningRate()
       const figures = await step(await this.#batches.at(this.#step))
@@ -183,7 +188,7 @@ class Training {
       })
       // Signals and timers get their turn: backends in this process block it while they compute.
       await breathe()
-      const finished = this.#step === this.#total
+      const finished = this.#step === this.#total || this.#finished !== undefined
       // An accumulated gradient is not part of a checkpoint.
       if (this.#waiting > 0) continue
       if (finished || signal?.aborted || this.#step % perEpoch === 0 || Date.now() - saved > interval) {
@@ -204,6 +209,11 @@ class Training {
       network: this.#network,
       engine: this.#engine,
       seed: recipe.seed,
+      examples: this.#run.data.size,
+      stepsPerEpoch: this.#batches.perEpoch,
+      finish: (reason) => {
+        this.#finished = reason
+      },
       labelSmoothing: recipe.labelSmoothing,
       memory: this.#memory,
       trained: (objective) => (this.#step < this.#consistentFrom ? objective.training : objective.inference),
@@ -235,6 +245,7 @@ class Training {
       backend: this.#engine.backend,
       step: this.#step,
       seconds: this.#seconds,
+      ...(this.#finished !== undefined && { finished: this.#finished }),
       history: [...this.#history.rows],
       tensors,
     }
@@ -258,6 +269,7 @@ class Training {
       steps: this.#step,
       images: this.#step * recipe.batch,
       seconds: this.#seconds,
+      ...(this.#finished !== undefined && { finished: this.#finished }),
       figures,
     }
   }

@@ -26,8 +26,8 @@ export const trainingAttackSchema = z.strictObject({
   eps: fraction,
   step: fraction,
   steps: z.int().positive(),
-  /** Where the first step starts: anywhere in the ball, or at the image. */
-  start: z.enum(['random', 'image']).default('random'),
+  /** Where the first step starts: anywhere in the ball, at the image, or a little noise (0.001) away from it. */
+  start: z.enum(['random', 'image', 'near']).default('random'),
   /** Probability that a whole batch starts at its images although `start` is random (Xie & Yuille: 0.2). */
   imageStart: z.number().min(0).max(1).default(0),
   /** Descends on a wrong class, drawn uniformly for each image, instead of ascending on the true one. */
@@ -70,16 +70,117 @@ export const resnetSchema = z.strictObject({
 })
 export type ResNetSpec = z.infer<typeof resnetSchema>
 
-const methods = z.discriminatedUnion('name', [
+const norm = z.enum(['linf', 'l2', 'l1']).default('linf')
+
+/** Clean images beside adversarial ones: see `trainer/methods/pgd-at.ts`. */
+const mixture = {
+  /** Share of the batch (Xie & Yuille 2020, Fig. 1). */
+  cleanRatio: z.number().min(0).max(1).default(0),
+  /** Weights of the two mean losses where they are separate mini-batches (mixture batch norm). */
+  cleanWeight: z.number().nonnegative().default(0.5),
+  adversarialWeight: z.number().positive().default(0.5),
+}
+
+/** Methods that take a step of the weights for each batch by themselves; each is explained in `trainer/methods`. */
+const plainMethods = [
   z.strictObject({ name: z.literal('standard') }),
+  z.strictObject({ name: z.literal('pgd-at'), attack: trainingAttackSchema, ...mixture }),
+  z.strictObject({ name: z.literal('fgsm-at'), norm, eps: fraction }),
   z.strictObject({
-    name: z.literal('pgd-at'),
+    name: z.literal('fast-at'),
+    norm,
+    eps: fraction,
+    /** Default: 1.25 eps. */
+    step: fraction.optional(),
+    /** Training ends when PGD-5 accuracy falls by more than this within an epoch; 0 switches the guard off. */
+    guard: z.number().min(0).max(1).default(0.2),
+    ...mixture,
+  }),
+  z.strictObject({
+    name: z.literal('free-at'),
+    norm,
+    eps: fraction,
+    step: fraction,
+    replays: z.int().positive(),
+  }),
+  z.strictObject({
+    name: z.literal('yopo'),
+    norm,
+    eps: fraction,
+    step: fraction,
+    passes: z.int().positive(),
+    innerSteps: z.int().positive(),
+  }),
+  z.strictObject({
+    name: z.literal('alp'),
     attack: trainingAttackSchema,
-    /** Clean images trained on beside the adversarial ones, as a share of the batch (Xie & Yuille, Fig. 1). */
-    cleanRatio: z.number().min(0).max(1).default(0),
-    /** Weights of the two mean losses where they are separate mini-batches (mixture batch norm). */
-    cleanWeight: z.number().nonnegative().default(0.5),
-    adversarialWeight: z.number().positive().default(0.5),
+    weight: z.number().nonnegative().default(0.5),
+  }),
+  z.strictObject({
+    name: z.literal('trades'),
+    attack: trainingAttackSchema,
+    beta: z.number().nonnegative().default(6),
+  }),
+  z.strictObject({
+    name: z.literal('mart'),
+    attack: trainingAttackSchema,
+    beta: z.number().nonnegative().default(5),
+  }),
+  z.strictObject({ name: z.literal('advprop'), attack: trainingAttackSchema }),
+  z.strictObject({
+    name: z.literal('ensemble-at'),
+    norm,
+    eps: fraction,
+    /** .onnx files of networks trained before, on the same images. */
+    sources: z.array(z.string()).min(1),
+    ...mixture,
+    cleanRatio: z.number().min(0).max(1).default(1),
+  }),
+  z.strictObject({
+    name: z.literal('bilateral'),
+    norm,
+    eps: fraction,
+    /** Default: eps. */
+    step: fraction.optional(),
+    /** The true class's share over that of all others. */
+    labelMargin: z.number().positive().default(9),
+  }),
+  z.strictObject({
+    name: z.literal('feature-scattering'),
+    norm,
+    eps: fraction,
+    /** Default: eps. */
+    step: fraction.optional(),
+    /** Weight of the entropy in the transport distance. */
+    regularisation: z.number().positive().default(0.01),
+  }),
+  z.strictObject({
+    name: z.literal('llr'),
+    norm,
+    eps: fraction,
+    step: fraction.default(0.1),
+    steps: z.int().positive().default(10),
+    ceWeight: z.number().nonnegative().default(2),
+    linearity: z.number().nonnegative().default(4),
+    slope: z.number().nonnegative().default(1.2),
+  }),
+  z.strictObject({
+    name: z.literal('iaat'),
+    attack: trainingAttackSchema,
+    gamma: fraction,
+    warmUpEpochs: z.number().nonnegative().default(5),
+    smoothing: z.number().min(0).max(1).default(0.9),
+    ...mixture,
+  }),
+] as const
+
+export const methodSchema = z.discriminatedUnion('name', [
+  ...plainMethods,
+  z.strictObject({
+    name: z.literal('awp'),
+    /** Size of the weights' perturbation, as a share of each kernel's norm. */
+    gamma: z.number().positive().default(0.01),
+    method: z.discriminatedUnion('name', plainMethods),
   }),
 ])
 
@@ -93,7 +194,7 @@ const scheduleSchema = z.discriminatedUnion('kind', [
 ])
 export type ScheduleSpec = z.infer<typeof scheduleSchema>
 
-export const recipeSchema = z.strictObject({
+const recipeObject = z.strictObject({
   schemaVersion: z.literal(1),
   name: nameSchema,
   description: z.string().min(1),
@@ -108,7 +209,7 @@ export const recipeSchema = z.strictObject({
     augmentation: z.enum(['none', 'pad-crop', 'pad-crop-flip', 'imagenet']).default('none'),
   }),
   network: resnetSchema,
-  method: methods,
+  method: methodSchema,
   optimiser: z.strictObject({
     learningRate: z.number().positive(),
     momentum: z.number().min(0).max(1).default(0.9),
@@ -145,5 +246,13 @@ export const recipeSchema = z.strictObject({
   seed: z.int().nonnegative().default(0),
   licence: z.string().default('Apache-2.0'),
 })
+
+/** Methods that use up the accumulated gradient themselves, so that it cannot gather over batches. */
+const UNGATHERED: readonly string[] = ['awp', 'free-at']
+
+export const recipeSchema = recipeObject.refine(
+  ({ method, optimiser }) => optimiser.accumulate === 1 || !UNGATHERED.includes(method.name),
+  { path: ['optimiser', 'accumulate'], error: 'this method steps on every batch: accumulate must be 1' },
+)
 export type Recipe = z.infer<typeof recipeSchema>
 export type MethodSpec = Recipe['method']

@@ -2,23 +2,27 @@
 import { createInterface } from 'node:readline'
 import { Tensor } from '../../converters/onnx/tensor.ts'
 import { uniforms } from '../../converters/perturb/random.ts'
-import { recipeSchema } from '../../manifests/schema/recipe.ts'
+import { methodSchema, resnetSchema } from '../../manifests/schema/recipe.ts'
 import { type Backend, openEngine } from '../../trainer/engines/open.ts'
 import { stepOf } from '../../trainer/methods/table.ts'
 import { resnetNetwork } from '../../trainer/network.ts'
 
 const [backend, depth, batch] = process.argv.slice(2) as [Backend, string, string]
 const count = Number(batch)
-const { network: spec, method } = recipeSchema.pick({ network: true, method: true }).parse({
-  network: { family: 'resnet', form: 'small', depth: Number(depth), width: 16 },
-  method: { name: 'pgd-at', attack: { eps: '8/255', step: '2/255', steps: 7 } },
+const spec = resnetSchema.parse({ family: 'resnet', form: 'small', depth: Number(depth), width: 16 })
+const method = methodSchema.parse({
+  name: 'pgd-at',
+  attack: { eps: '8/255', step: '2/255', steps: 7 },
 })
 const network = resnetNetwork(spec, [3, 32, 32], 10, 0)
 const engine = await openEngine(backend, { weights: network.weights, statisticsMomentum: 0.9 })
-const step = stepOf(method, {
+const step = await stepOf(method, {
   network,
   engine,
   seed: 0,
+  examples: count,
+  stepsPerEpoch: 1000,
+  finish: () => {},
   labelSmoothing: 0,
   memory: new Map(),
   trained: ({ training }) => training,

@@ -25,6 +25,8 @@ const checkpointSchema = z.strictObject({
   step: z.int().nonnegative(),
   /** Seconds of training until here, over all sittings. */
   seconds: z.number().nonnegative(),
+  /** Why the method ended the training before its time. */
+  finished: z.string().optional(),
   file: z.string().regex(/^[\w.-]+\.safetensors$/),
   sha256: sha256Schema,
   /** What was measured on the way; see `history.ts`. */

@@ -1,7 +1,10 @@
 import { Tensor } from '../../converters/onnx/tensor.ts'
-import type { Key } from '../../converters/perturb/random.ts'
+import { type Key, keyOf } from '../../converters/perturb/random.ts'
+import type { TrainingAttack } from '../../manifests/schema/recipe.ts'
+import { adversarialImages } from '../adversary.ts'
 import type { Engine } from '../engines/engine.ts'
-import type { Network, Objective } from '../network.ts'
+import { crossEntropy } from '../losses.ts'
+import { type Network, type Objective, objectiveOf } from '../network.ts'
 import type { TrainingForm } from '../resnet/statistics.ts'
 
 /** Images to train on, augmented; `examples` are their indices in the data set. */
@@ -21,12 +24,17 @@ export interface MethodContext {
   readonly network: Network
   readonly engine: Engine
   readonly seed: number
+  /** Examples in the training set. */
+  readonly examples: number
+  readonly stepsPerEpoch: number
   /** The label's share of the training target; the rest is spread over all classes alike. */
   readonly labelSmoothing: number
   /** The form to train on now: by batch statistics, or the inference form under train-consistent batch norm. */
   trained(objective: Objective): TrainingForm
   /** Takes an optimiser step at the schedule's learning rate, once enough batches have been accumulated. */
   update(): Promise<void>
+  /** Ends the training after this step; the reason is kept in the run's summary. */
+  finish(reason: string): void
   /** What a method remembers between steps, by names of its own; checkpoints keep it. */
   readonly memory: Map<string, Tensor>
 }
@@ -35,14 +43,35 @@ export interface MethodContext {
 export type Step = (batch: TrainingBatch) => Promise<Figures>
 
 /** A training method: builds its loss graphs, then is a program over what the engine offers. */
-export type Method<Spec> = (spec: Spec, context: MethodContext) => Step
+export type Method<Spec> = (spec: Spec, context: MethodContext) => Step | Promise<Step>
 
-/** The key of random numbers for a purpose at a step: `[seed, purpose, step]`. */
-export const stepKey = ({ seed }: MethodContext, purpose: number, { step }: TrainingBatch): Key => [
-  seed,
-  purpose,
-  step,
-]
+const ATTACK = keyOf('attack')
+
+/** The key of a step's random numbers. */
+export const stepKey = ({ seed }: MethodContext, { step }: TrainingBatch): Key => [seed, ATTACK, step]
+
+/** The cross-entropy through the branch for adversarial images, and the one for clean images: often the same. */
+export function objectives({ network }: MethodContext): { clean: Objective; adversarial: Objective } {
+  return {
+    clean: objectiveOf(network, network.branches[0]!, crossEntropy),
+    adversarial: objectiveOf(network, network.branches.at(-1)!, crossEntropy),
+  }
+}
+
+/** The batch under attack, through the branch for adversarial images. */
+export const attacked = (
+  context: MethodContext,
+  batch: TrainingBatch,
+  attack: TrainingAttack,
+): Promise<Tensor> =>
+  adversarialImages({
+    ...batch,
+    engine: context.engine,
+    form: objectives(context).adversarial.inference,
+    attack,
+    classes: context.network.classes,
+    key: stepKey(context, batch),
+  })
 
 /** One-hot targets [N, classes], smoothed by `smoothing` (Szegedy et al. 2016). */
 export function targetsOf(labels: Int32Array, classes: number, smoothing = 0): Tensor {
@@ -53,17 +82,38 @@ export function targetsOf(labels: Int32Array, classes: number, smoothing = 0): T
   return Tensor.float32([labels.length, classes], values)
 }
 
-/** Share of rows whose largest logit is the label's; a tie goes to the lower class. */
-export function accuracyOf(logits: Tensor, labels: Int32Array): number {
+/** Softmax of logits [N, classes]. */
+export function probabilities(logits: Tensor): Tensor {
   const classes = logits.dims[1]!
+  const values = logits.floats.slice()
+  for (let begin = 0; begin < values.length; begin += classes) {
+    const row = values.subarray(begin, begin + classes)
+    const most = row.reduce((largest, value) => Math.max(largest, value), Number.NEGATIVE_INFINITY)
+    let sum = 0
+    for (const [k, value] of row.entries()) {
+      row[k] = Math.exp(value - most)
+      sum += row[k]!
+    }
+    for (const [k, value] of row.entries()) row[k] = value / sum
+  }
+  return Tensor.float32(logits.dims, values)
+}
+
+/** The class with the largest logit in each row; a tie goes to the lower class. */
+export function predictions(logits: Tensor): Int32Array {
+  const [rows, classes] = logits.dims as [number, number]
   const values = logits.floats
-  let right = 0
-  labels.forEach((label, row) => {
+  return Int32Array.from({ length: rows }, (_, row) => {
     let best = 0
     for (let k = 1; k < classes; k++) if (values[row * classes + k]! > values[row * classes + best]!) best = k
-    if (best === label) right++
+    return best
   })
-  return right / labels.length
+}
+
+/** Share of rows whose largest logit is the label's. */
+export function accuracyOf(logits: Tensor, labels: Int32Array): number {
+  const right = predictions(logits).filter((prediction, row) => prediction === labels[row])
+  return right.length / labels.length
 }
 
 export const meanOf = (tensor: Tensor): number =>

@@ -4,12 +4,12 @@ import { Attributes, type Graph, type Node } from '../../converters/onnx/graph.t
 /** A graph to train on, and where its batch statistics go. */
 export interface TrainingForm {
   readonly graph: Graph
-  /** Output that holds a batch mean or (biased) variance, by the running statistic that it updates. */
-  readonly statistics: ReadonlyMap<string, string>
+  /** Running statistics, each with an output that holds the batch's mean or (biased) variance that moves it. */
+  readonly statistics: readonly (readonly [running: string, batch: string])[]
 }
 
 /** The inference form as it stands: running statistics are constants. Training on it is train-consistent batch norm. */
-export const runningStatistics = (graph: Graph): TrainingForm => ({ graph, statistics: new Map() })
+export const runningStatistics = (graph: Graph): TrainingForm => ({ graph, statistics: [] })
 
 /**
  * Rewrites every batch normalisation to normalise by the batch and to output the batch's mean and biased variance;
@@ -18,18 +18,18 @@ export const runningStatistics = (graph: Graph): TrainingForm => ({ graph, stati
  * (onnxruntime returns a wrong mean when they are the same).
  */
 export function batchStatistics(graph: Graph): TrainingForm {
-  const statistics = new Map<string, string>()
+  const statistics: [string, string][] = []
   const nodes = graph.nodes.map((node) => {
     if (node.opType !== 'BatchNormalization' || node.domain !== '') return node
     const [, , , mean, variance] = node.inputs as [string, string, string, string, string]
     const outputs = [mean, variance].map((name) => {
       const output = `${name}:batch`
-      statistics.set(name, output)
+      statistics.push([name, output])
       return output
     })
     return byBatch(node, outputs)
   })
-  const outputs = [...statistics].map(([running, name]) => ({
+  const outputs = statistics.map(([running, name]) => ({
     name,
     dtype: 'float32' as const,
     dims: graph.initializers.get(running)?.dims ?? null,

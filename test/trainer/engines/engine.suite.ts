@@ -28,7 +28,7 @@ function regression(): TrainingForm {
     { keepdims: 0 },
     { outputs: ['loss'] },
   )
-  return { graph, statistics: new Map() }
+  return { graph, statistics: [] }
 }
 
 const WEIGHTS: readonly WeightSpec[] = [
@@ -198,14 +198,15 @@ export function engineSuite(name: string, open: (options: EngineOptions) => Prom
       await engine.accumulate(objective.inference, { image, target }, { of: 'loss', weight: 1 })
       close((await engine.weights()).get(name), [0, 0, 0, 0])
       const form = objective.training
+      const [, batchMean] = form.statistics.find(([running]) => running === name)!
       const stem = await engine.forward(form, { image, target }, [
         'stem.conv:out',
-        form.statistics.get(name)!,
+        batchMean,
       ])
       await engine.accumulate(form, { image, target }, { of: 'loss', weight: 1 })
       const values = stem['stem.conv:out']!
       const means = [0, 1, 2, 3].map((channel) => channelMean(values, channel))
-      close(stem[form.statistics.get(name)!], means)
+      close(stem[batchMean], means)
       close(
         (await engine.weights()).get(name),
         means.map((mean) => 0.1 * mean),

@@ -166,7 +166,7 @@ describe('batchStatistics', () => {
     )
     const mean = channel.reduce((sum, value) => sum + value, 0) / channel.length
     const variance = channel.reduce((sum, value) => sum + (value - mean) ** 2, 0) / channel.length
-    expect(values[form.statistics.get('stem.norm/main/mean')!]!.floats[1]).toBeCloseTo(mean, 5)
-    expect(values[form.statistics.get('stem.norm/main/variance')!]!.floats[1]).toBeCloseTo(variance, 5)
+    expect(values['stem.norm/main/mean:batch']!.floats[1]).toBeCloseTo(mean, 5)
+    expect(values['stem.norm/main/variance:batch']!.floats[1]).toBeCloseTo(variance, 5)
   })
 })
