@@ -4,6 +4,7 @@ import { prepareClassifier } from '../../converters/onnx/classifier.ts'
 import { readModel, writeModel } from '../../converters/onnx/file.ts'
 import { lossGradient } from '../../converters/onnx/gradient/loss-gradient.ts'
 import type { Loss } from '../../converters/onnx/gradient/losses.ts'
+import { straightThrough } from '../../converters/onnx/gradient/overrides.ts'
 import { type SelfTest, selfTest } from '../../converters/onnx/gradient/self-test.ts'
 import { openChildSession } from '../../converters/onnx/runtime/child.ts'
 import { ZooError } from '../../manifests/error.ts'
@@ -19,6 +20,7 @@ interface Options extends InputFlags {
   readonly outputKind: OutputKind | 'auto'
   readonly input?: string
   readonly output?: string
+  readonly straightThrough?: string[]
   readonly selfTest?: boolean
 }
 
@@ -44,6 +46,11 @@ export function command(): Command {
     )
     .option('--input <name>', 'the image input, where there are several')
     .option('--output <name>', 'the output with the class scores, where there are several')
+    .option(
+      '--straight-through <node>',
+      'take the gradient of this node, or of all nodes of this operator, as if it were the identity; may be repeated',
+      (name: string, earlier: string[] = []) => [...earlier, name],
+    )
     .option('--self-test', 'compare the gradient with finite differences; exit code 3 if it disagrees')
   return withInputOptions(gradient)
     .addHelpText(
@@ -55,6 +62,11 @@ export function command(): Command {
 }
 
 async function run(path: string, options: Options): Promise<void> {
+  if (options.selfTest && options.straightThrough)
+    throw new ZooError(
+      'usage',
+      'finite differences see the true gradient: they cannot check --straight-through',
+    )
   const out = io(options)
   const input = inputFrom(options)
   const classifier = await prepareClassifier(await readModel(path), {
@@ -69,6 +81,10 @@ async function run(path: string, options: Options): Promise<void> {
   const model = await lossGradient(classifier, {
     loss: options.loss,
     open: openChildSession,
+    overrides: (options.straightThrough ?? []).flatMap((name) => [
+      { opType: name, gradient: straightThrough },
+      { node: name, gradient: straightThrough },
+    ]),
     ...(input?.labelOffset && { labelOffset: input.labelOffset }),
   })
   const tested = options.selfTest

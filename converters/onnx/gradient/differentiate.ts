@@ -195,6 +195,6 @@ function missingRules(nodes: readonly Node[], model: Model): ZooError {
   }
   const list = [...places].map(([operator, names]) => `${operator} at ${names.join(', ')}`).join('; ')
   return new ZooError('unsupported-model', `no gradient rule for ${list}`, {
-    hint: 'replace the gradient of these nodes (--override), or export the model with other operators',
+    hint: 'export the model with other operators, or treat these as the identity (--straight-through NODE)',
   })
 }

@@ -1,5 +1,6 @@
+import { ZooError } from '../../../manifests/error.ts'
 import type { AttributeValues, GraphBuilder } from '../builder.ts'
-import type { Node } from '../graph.ts'
+import type { Graph, Node } from '../graph.ts'
 import { type DataType, dataTypeCode, Tensor } from '../tensor.ts'
 import type { Facts } from './facts.ts'
 import { isFixed, needsBatch, type PerImage, type Sizes } from './sizes.ts'
@@ -58,6 +59,29 @@ export class Emitter {
     const outputs = Array.from({ length: count }, () => this.#builder.fresh(`${name}:out`))
     this.#builder.graph.nodes.push({ ...node, name, inputs, outputs })
     return outputs
+  }
+
+  /** Another graph's nodes, its inputs bound to values of this one; gives its outputs. */
+  inline(graph: Graph, bound: Readonly<Record<string, string>>): string[] {
+    const names = new Map<string, string>()
+    for (const { name } of graph.inputs) {
+      if (bound[name] === undefined)
+        throw new ZooError(
+          'usage',
+          `a formula has no input "${name}"; it may have ${Object.keys(bound).join(', ')}`,
+        )
+      names.set(name, bound[name])
+    }
+    for (const [name, tensor] of graph.initializers)
+      names.set(name, this.#builder.initializer(tensor, `${this.#prefix}/${name}`))
+    for (const node of graph.nodes) {
+      const outputs = node.outputs.map((output) => output && this.#builder.fresh(`${this.#prefix}/${output}`))
+      for (const [i, output] of node.outputs.entries()) names.set(output, outputs[i]!)
+      const inputs = node.inputs.map((input) => input && names.get(input)!)
+      const name = this.#builder.fresh(`${this.#prefix}/${node.opType}`)
+      this.#builder.graph.nodes.push({ ...node, name, inputs, outputs })
+    }
+    return graph.outputs.map((output) => names.get(output.name)!)
   }
 
   scalar(value: number): string {

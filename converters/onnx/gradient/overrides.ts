@@ -1,4 +1,4 @@
-import type { Node } from '../graph.ts'
+import type { Graph, Node } from '../graph.ts'
 import type { FindRule } from './active.ts'
 import { type Rule, rule } from './rule.ts'
 
@@ -22,3 +22,14 @@ const applies = ({ opType, node: name }: Override, node: Node): boolean =>
 
 /** As if the node were the identity of its first input (Bengio et al. 2013): for rounding, thresholds, quantisation. */
 export const straightThrough: Rule = rule(({ dy }) => [() => dy, null])
+
+/** Relu's step becomes sigmoid(beta x): the gradient of softplus(beta x) / beta, which has no dead half. */
+export const smoothRelu = (beta: number): Rule =>
+  rule(({ op, dy, x }) => [() => op.mul(dy, op.op('Sigmoid', [op.scale(x[0]!, beta)]))])
+
+/**
+ * A formula of one's own: a graph with one output, the gradient with respect to the node's first input, and any of the
+ * inputs `dy`, `x` (the first input) and `y` (the first output).
+ */
+export const formula = (graph: Graph): Rule =>
+  rule(({ op, dy, x, y }) => [() => op.inline(graph, { dy, x: x[0]!, y })[0]!, null])

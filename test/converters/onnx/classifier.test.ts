@@ -1,0 +1,290 @@
+import { describe, expect, test } from 'vitest'
+import { GraphBuilder } from '../../../converters/onnx/builder.ts'
+import { type Classifier, prepareClassifier } from '../../../converters/onnx/classifier.ts'
+import { lossGradient } from '../../../converters/onnx/gradient/loss-gradient.ts'
+import { emptyGraph, type Model } from '../../../converters/onnx/graph.ts'
+import { dataTypeCode, Tensor } from '../../../converters/onnx/tensor.ts'
+import { type InputDescription, inputSchema } from '../../../manifests/schema/input.ts'
+import { images, run, tinyClassifier } from './tiny.ts'
+
+const described = (input: Partial<InputDescription>): InputDescription => inputSchema.parse(input)
+
+const logitsOf = async (classifier: Classifier, x: Tensor = images): Promise<number[]> =>
+  (await run(classifier.model, { [classifier.image]: x })).logits!.numbers
+
+/** What the plain network gives for the images. */
+const plain = async (): Promise<number[]> => logitsOf(await prepareClassifier(tinyClassifier()))
+
+function expectClose(computed: readonly number[], known: readonly number[], digits = 4): void {
+  expect(computed.length).toBe(known.length)
+  for (const [i, value] of known.entries()) expect(computed[i]).toBeCloseTo(value, digits)
+}
+
+describe('the prepared model', () => {
+  test('keeps the name and shape of its input without a description', async () => {
+    const classifier = await prepareClassifier(tinyClassifier({ input: 'pixels' }))
+    expect(classifier).toMatchObject({
+      image: 'pixels',
+      shape: [3, 4, 4],
+      classes: 4,
+      batch: null,
+      outputKind: 'logits',
+    })
+    expect(classifier.model.graph.outputs.map(({ name }) => name)).toEqual(['logits'])
+  })
+
+  test('is pruned of what the logits do not need', async () => {
+    const model = tinyClassifier()
+    const dead = new GraphBuilder(model.graph).op('Exp', [model.graph.nodes[0]!.outputs[0]!])
+    const { graph } = (await prepareClassifier(model)).model
+    expect(graph.nodes.some((node) => node.outputs.includes(dead))).toBe(false)
+  })
+
+  test('frees the names that gradient graphs use', async () => {
+    const model = tinyClassifier({
+      tail: (b, logits) => b.op('Identity', [logits], {}, { outputs: ['loss'] }),
+    })
+    const gradient = await lossGradient(await prepareClassifier(model), { loss: 'ce' })
+    const out = await run(gradient, { input: images, label: Tensor.int64([2], [0, 1]) })
+    expect(out.loss!.dims).toEqual([2])
+  })
+})
+
+describe('preprocessing', () => {
+  /** The network behind its own inverse preprocessing gives the plain network's logits for images in [0,1]. */
+  const cases: readonly (readonly [
+    string,
+    Parameters<typeof tinyClassifier>[0],
+    Partial<InputDescription>,
+  ])[] = [
+    ['range 0,255', { head: (b, x) => b.op('Div', [x, b.scalar(255)]) }, { range: [0, 255] }],
+    [
+      'range -1,1',
+      { head: (b, x) => b.op('Div', [b.op('Add', [x, b.scalar(1)]), b.scalar(2)]) },
+      { range: [-1, 1] },
+    ],
+    [
+      'mean and std per channel',
+      {
+        head: (b, x) =>
+          b.op('Add', [
+            b.op('Mul', [x, b.floats([1, 3, 1, 1], [0.2, 0.3, 0.4])]),
+            b.floats([1, 3, 1, 1], [0.5, 0.6, 0.7]),
+          ]),
+      },
+      { mean: [0.5, 0.6, 0.7], std: [0.2, 0.3, 0.4] },
+    ],
+    [
+      'bgr in 0..255 with a mean, in that order',
+      {
+        head: (b, x) => {
+          const shifted = b.op('Add', [x, b.floats([1, 3, 1, 1], [104, 117, 123])])
+          return b.op('Div', [b.op('Gather', [shifted, b.int64s([2, 1, 0])], { axis: 1 }), b.scalar(255)])
+        },
+      },
+      { range: [0, 255], channels: 'bgr', mean: [104, 117, 123] },
+    ],
+    [
+      'nhwc',
+      { dims: ['N', 4, 4, 3], head: (b, x) => b.op('Transpose', [x], { perm: [0, 3, 1, 2] }) },
+      { layout: 'nhwc' },
+    ],
+    [
+      'flat',
+      { dims: ['N', 48, 1], head: (b, x) => b.op('Reshape', [x, b.int64s([-1, 3, 4, 4])]) },
+      { layout: 'flat' },
+    ],
+    ['an open image size', { dims: ['N', 3, 'H', 'W'] }, { size: [4, 4] }],
+    [
+      'uint8 input: its Cast does nothing',
+      {
+        dtype: 'uint8',
+        head: (b, x) => b.op('Div', [b.op('Cast', [x], { to: dataTypeCode('float32') }), b.scalar(255)]),
+      },
+      { range: [0, 255] },
+    ],
+    [
+      'float64 input',
+      { dtype: 'float64', head: (b, x) => b.op('Cast', [x], { to: dataTypeCode('float32') }) },
+      {},
+    ],
+  ]
+  test.each(cases)('%s', async (_, model, description) => {
+    const classifier = await prepareClassifier(tinyClassifier(model), { input: described(description) })
+    expect(classifier).toMatchObject({ image: 'image', shape: [3, 4, 4] })
+    expectClose(await logitsOf(classifier), await plain())
+  })
+
+  test('an image without a batch axis is a batch of one', async () => {
+    const model = tinyClassifier({
+      dims: [3, 4, 4],
+      head: (b, x) => b.op('Unsqueeze', [x, b.int64s([0])]),
+      outputDims: [1, 4],
+    })
+    const classifier = await prepareClassifier(model, { input: described({}) })
+    expect(classifier.batch).toBe(1)
+    const first = Tensor.float32([1, 3, 4, 4], images.floats.slice(0, 48))
+    expectClose(await logitsOf(classifier, first), (await plain()).slice(0, 4))
+  })
+
+  test('what does not fit is refused with what to do', async () => {
+    const refused = (options: Parameters<typeof tinyClassifier>[0], input: Partial<InputDescription>) =>
+      expect(prepareClassifier(tinyClassifier(options), { input: described(input) })).rejects
+    await refused({ dims: ['N', 4, 4, 3] }, {}).toMatchObject({
+      code: 'usage',
+      hint: expect.stringContaining('nhwc'),
+    })
+    await refused({ dims: ['N', 3, 'H', 'W'] }, {}).toMatchObject({ hint: expect.stringContaining('--size') })
+    await refused({}, { size: [8, 8] }).toMatchObject({ code: 'usage' })
+    await refused({}, { mean: [1, 2] }).toMatchObject({ code: 'usage' })
+    await refused({ dims: ['N', 47] }, { layout: 'flat' }).toMatchObject({ code: 'usage' })
+  })
+})
+
+describe('output kind', () => {
+  const softmaxes: readonly (readonly [string, (b: GraphBuilder, z: string) => string])[] = [
+    ['Softmax', (b, z) => b.op('Softmax', [z], { axis: 1 })],
+    [
+      'Softmax behind a reshape',
+      (b, z) => b.op('Reshape', [b.op('Softmax', [z], { axis: 1 }), b.int64s([-1, 4])]),
+    ],
+  ]
+  test.each(softmaxes)('%s is left out, and the logits are attacked', async (_, tail) => {
+    const classifier = await prepareClassifier(tinyClassifier({ tail }))
+    expect(classifier.outputKind).toBe('probabilities')
+    expectClose(await logitsOf(classifier), await plain())
+  })
+
+  test('probabilities without a Softmax are recognised, and their logarithm taken', async () => {
+    const tail = (b: GraphBuilder, z: string): string => {
+      const e = b.op('Exp', [z])
+      return b.op('Div', [e, b.op('ReduceSum', [e, b.int64s([1])])])
+    }
+    const classifier = await prepareClassifier(tinyClassifier({ tail }))
+    expect(classifier.outputKind).toBe('probabilities')
+    const z = await plain()
+    const logs = await prepareClassifier(
+      tinyClassifier({ tail: (b, v) => b.op('LogSoftmax', [v], { axis: 1 }) }),
+    )
+    expect(logs.outputKind).toBe('log-probabilities')
+    expectClose(await logitsOf(classifier), await logitsOf(logs))
+    expect(z.length).toBe(8)
+  })
+
+  test('what the caller says counts', async () => {
+    const tail = (b: GraphBuilder, z: string): string => b.op('Sigmoid', [z])
+    const classifier = await prepareClassifier(tinyClassifier({ tail }), { outputKind: 'logits' })
+    expect(classifier.outputKind).toBe('logits')
+  })
+
+  const refusals: readonly (readonly [string, Parameters<typeof tinyClassifier>[0], RegExp])[] = [
+    ['multi-label', { tail: (b, z) => b.op('Sigmoid', [z]) }, /independent of one another \(Sigmoid\)/],
+    [
+      'binary',
+      { tail: (b, z) => b.op('ReduceSum', [z, b.int64s([1])]), outputDims: ['N', 1] },
+      /one score per class: its output has the shape \[batch, 1\]/,
+    ],
+    [
+      'detector',
+      { tail: (b, z) => b.op('Reshape', [z, b.int64s([-1, 2, 2])]), outputDims: ['N', 2, 2] },
+      /its output has the shape \[batch, 2, 2\]/,
+    ],
+  ]
+  test.each(refusals)('%s models are refused', async (_, options, message) => {
+    await expect(prepareClassifier(tinyClassifier(options))).rejects.toMatchObject({
+      code: 'unsupported-model',
+      message: expect.stringMatching(message),
+    })
+  })
+
+  test('of several outputs one is named', async () => {
+    const model = tinyClassifier()
+    const b = new GraphBuilder(model.graph)
+    const second = b.op('Mul', [model.graph.outputs[0]!.name, b.scalar(2)], {}, { outputs: ['doubled'] })
+    model.graph.outputs.push({ name: second, dtype: 'float32', dims: ['N', 4] })
+    await expect(prepareClassifier(model)).rejects.toMatchObject({
+      hint: expect.stringContaining('--output'),
+    })
+    const doubled = await prepareClassifier(model, { outputName: 'doubled' })
+    expectClose(
+      await logitsOf(doubled),
+      (await plain()).map((value) => 2 * value),
+    )
+  })
+})
+
+describe('shapes', () => {
+  test('a batch size that is built in is found out', async () => {
+    const tail = (b: GraphBuilder, z: string): string => b.op('Reshape', [z, b.int64s([1, 4])])
+    expect((await prepareClassifier(tinyClassifier({ tail }))).batch).toBe(1)
+  })
+
+  test('shape arithmetic is resolved, and any batch size still works', async () => {
+    const tail = (b: GraphBuilder, z: string): string => {
+      const batch = b.op('Shape', [z], { start: 0, end: 1 })
+      return b.op('Reshape', [
+        b.op('Reshape', [z, b.int64s([-1])]),
+        b.op('Concat', [batch, b.int64s([4])], { axis: 0 }),
+      ])
+    }
+    const classifier = await prepareClassifier(tinyClassifier({ tail }))
+    expectClose(await logitsOf(classifier), await plain())
+    const fixed = await prepareClassifier(tinyClassifier({ tail }), { batch: 2 })
+    expect(fixed.model.graph.nodes.some((node) => node.opType === 'Shape')).toBe(false)
+    expectClose(await logitsOf(fixed), await plain())
+  })
+
+  test('an If on a shape becomes the branch that is taken', async () => {
+    const branch = (factor: number) => {
+      const graph = emptyGraph('branch')
+      const b = new GraphBuilder(graph)
+      graph.outputs.push({ name: b.op('Mul', [LOGITS, b.scalar(factor)]), dtype: 'float32', dims: null })
+      for (const node of graph.nodes) graph.outputs[0] = { ...graph.outputs[0]!, name: node.outputs[0]! }
+      return graph
+    }
+    const LOGITS = 'before'
+    const tail = (b: GraphBuilder, z: string): string => {
+      const value = b.op('Identity', [z], {}, { outputs: [LOGITS] })
+      const rank = b.op('Size', [b.op('Shape', [value])])
+      const condition = b.op('Equal', [rank, b.constant('int64', [], [2])])
+      return b.op('If', [condition], { then_branch: branch(3), else_branch: branch(5) })
+    }
+    const classifier = await prepareClassifier(tinyClassifier({ tail }))
+    expect(classifier.model.graph.nodes.some((node) => node.opType === 'If')).toBe(false)
+    expectClose(
+      await logitsOf(classifier),
+      (await plain()).map((value) => 3 * value),
+    )
+  })
+})
+
+test('float16 models are computed in float32', async () => {
+  const model = half(tinyClassifier())
+  const classifier = await prepareClassifier(model, { input: described({}) })
+  expect(classifier.model.graph.inputs[0]!.dtype).toBe('float32')
+  expectClose(await logitsOf(classifier), await plain(), 2)
+})
+
+/** The model with weights, input and output in float16, rounded to zero. */
+function half(model: Model): Model {
+  const bits = (value: number): number => {
+    if (value === 0) return 0
+    const exponent = Math.max(-14, Math.floor(Math.log2(Math.abs(value))))
+    const fraction = Math.floor((Math.abs(value) / 2 ** exponent - 1) * 1024)
+    return (value < 0 ? 0x8000 : 0) | ((exponent + 15) << 10) | Math.max(0, fraction)
+  }
+  const initializers = new Map(
+    [...model.graph.initializers].map(([name, tensor]) => [
+      name,
+      tensor.dtype === 'float32'
+        ? Tensor.of('float16', tensor.dims, Uint16Array.from(tensor.floats, bits))
+        : tensor,
+    ]),
+  )
+  const asHalf = <T extends object>(info: T): T => ({ ...info, dtype: 'float16' })
+  const { inputs, outputs } = model.graph
+  return {
+    ...model,
+    graph: { ...model.graph, initializers, inputs: inputs.map(asHalf), outputs: outputs.map(asHalf) },
+  }
+}
