@@ -89,7 +89,6 @@ export async function measureParity(request: ParityRequest): Promise<Parity> {
   try {
     let done = 0
     for (const { image, labels } of batches) {
-      progress({ stage: 'compare with the trainer', done, total: images, unit: 'images' })
       const target = targetsOf(labels, classes)
       const ours = await engine.gradient(
         request.objective.inference,
@@ -102,7 +101,8 @@ export async function measureParity(request: ParityRequest): Promise<Parity> {
       const found = squaredDistance(ours.gradients.image!.floats, theirs.gradient!.floats, count)
       gradient.distance += found.distance
       gradient.norm += found.norm
-      done += labels.length
+      done = Math.min(done + labels.length, images)
+      progress({ stage: 'compare with the trainer', done, total: images, unit: 'images' })
     }
   } finally {
     await session.release()
