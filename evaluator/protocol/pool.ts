@@ -1,6 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import pLimit from 'p-limit'
-import { sessionEnvironment } from '../../converters/onnx/runtime/environment.ts'
 import { ZooError } from '../../manifests/error.ts'
 import { moduleBeside, moduleFlags } from '../../manifests/package.ts'
 import type { Plan } from './plan.ts'
@@ -19,7 +18,6 @@ class Worker {
       execArgv: moduleFlags(module),
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      env: sessionEnvironment(),
     })
     this.#child = child
     let complaints = ''

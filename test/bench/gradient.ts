@@ -16,7 +16,6 @@ import { lossGradient } from '../../converters/onnx/gradient/loss-gradient.ts'
 import { resolve } from '../../converters/onnx/gradient/resolve.ts'
 import { fixed } from '../../converters/onnx/gradient/sizes.ts'
 import { Attributes, emptyGraph, type Model, modelOf } from '../../converters/onnx/graph.ts'
-import { sessionEnvironment } from '../../converters/onnx/runtime/environment.ts'
 import { openSession } from '../../converters/onnx/runtime/open.ts'
 import { sizeOf, Tensor } from '../../converters/onnx/tensor.ts'
 import { BENCH_MODELS, type BenchModel } from './models.ts'
@@ -33,15 +32,6 @@ interface Contestant {
 }
 
 async function main(): Promise<void> {
-  // The C library reads its settings when a process starts.
-  if (process.env.MALLOC_TRIM_THRESHOLD_ === undefined) {
-    const again = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
-      env: sessionEnvironment(),
-      stdio: 'inherit',
-    })
-    process.exitCode = await new Promise<number>((settle) => again.once('exit', (code) => settle(code ?? 1)))
-    return
-  }
   const wanted = process.argv.slice(2)
   const models = BENCH_MODELS.filter(({ name }) => wanted.length === 0 || wanted.includes(name))
   const rows: string[] = []

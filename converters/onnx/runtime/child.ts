@@ -6,7 +6,6 @@ import { ZooError } from '../../../manifests/error.ts'
 import { moduleBeside, moduleFlags } from '../../../manifests/package.ts'
 import { writeModel } from '../file.ts'
 import type { Tensor } from '../tensor.ts'
-import { sessionEnvironment } from './environment.ts'
 import { checkFeeds } from './feeds.ts'
 import { type Answer, type Request, tensorsFromWire, tensorsToWire } from './protocol.ts'
 import type { Feeds, ModelSource, Session, SessionOptions, SessionValue } from './session.ts'
@@ -91,7 +90,6 @@ class Child {
       execArgv: moduleFlags(module),
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      env: sessionEnvironment(),
     })
     this.#process.stderr?.on('data', (text: Buffer) => {
       this.#stderr = `${this.#stderr}${text}`.slice(-LAST_WORDS)
