@@ -5,9 +5,9 @@ import { readsOf } from '../reads.ts'
 import { openSession } from '../runtime/open.ts'
 import type { Session, SessionOptions } from '../runtime/session.ts'
 import { byteLength, type DataType, type Elements, sizeOf, Tensor } from '../tensor.ts'
+import { outputType } from '../types.ts'
 import type { Facts } from './facts.ts'
 import type { Size, Sizes } from './sizes.ts'
-import { outputType } from './types.ts'
 
 export interface ProbeOptions {
   /** The batch size, where it is to be fixed although the model leaves it open. */

@@ -1,5 +1,5 @@
-import { Attributes, type Node } from '../graph.ts'
-import { type DataType, dataTypeFromCode } from '../tensor.ts'
+import { Attributes, type Node } from './graph.ts'
+import { type DataType, dataTypeFromCode } from './tensor.ts'
 
 const BOOLEAN = new Set('Equal Greater GreaterOrEqual Less LessOrEqual Not And Or Xor IsNaN IsInf'.split(' '))
 const INDEX = new Set('Shape Size ArgMax ArgMin NonZero NonMaxSuppression'.split(' '))
