@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { readBattery } from '../../../manifests/batteries/read.ts'
 import type { Battery } from '../../../manifests/schema/battery.ts'
+import type { ExampleRow } from '../../../manifests/schema/result.ts'
 import { openClient } from '../../../zoo/registry/client.ts'
 import { pullData } from '../../../zoo/registry/data.ts'
 import { full, needsTestData, testData } from '../../data.ts'
@@ -46,13 +47,14 @@ const BATTERIES: Record<'pgd40' | 'apgdCe' | 'robust', Battery> = {
   robust: { ...readBattery('autoattack'), checks: 0 },
 }
 
-async function outcomes(key: string, battery: Battery) {
+async function outcomes(key: string, battery: Battery, seed = 0) {
   const { model, dataset, examples, norm, eps } = references[key]!
   const { folder } = await pullData(openClient(), dataset.split(' ')[0] === 'mnist' ? 'mnist' : 'cifar10')
   return run({
     model: join(testData!, model),
     data: folder,
     battery,
+    seed,
     norm: norm === 'Linf' ? 'linf' : 'l2',
     eps,
     limit: examples,
@@ -64,14 +66,21 @@ async function outcomes(key: string, battery: Battery) {
  * @returns share of agreeing examples, those left out whose outcome depends on seed or rounding, and how many points
  * of accuracy our result lies above the reference
  */
-function compare(key: string, field: 'pgd40' | 'apgdCe' | 'robust', own: readonly boolean[]) {
+function compare(
+  key: string,
+  field: 'pgd40' | 'apgdCe' | 'robust',
+  own: readonly boolean[],
+  varies: readonly number[] = [],
+) {
   const reference = references[key]!
-  const left = new Set([...(reference.apgdCeVariesWithSeed ?? []), ...(NARROW[key] ?? [])])
+  const left = new Set([...(reference.apgdCeVariesWithSeed ?? []), ...(NARROW[key] ?? []), ...varies])
   const known = [...reference[field]].map((digit) => digit === '1')
   const counted = own.flatMap((robust, i) => (left.has(i) ? [] : [robust === known[i]]))
   const accuracy = (list: readonly boolean[]) => (100 * list.filter(Boolean).length) / list.length
   return { agreement: accuracy(counted), above: accuracy(own) - accuracy(known) }
 }
+
+const robustIn = (examples: readonly ExampleRow[]): boolean[] => examples.map(({ robust }) => robust)
 
 /** Seconds to minutes each on two cores; the whole battery on the ResNet takes longest. */
 const KEYS = Object.keys(references)
@@ -84,11 +93,13 @@ describe.skipIf(!present || !full)(
       async (key) => {
         const { examples } = await outcomes(key, BATTERIES.pgd40)
         expect(examples.map(({ clean }) => (clean ? '1' : '0')).join('')).toBe(references[key]!.clean)
-        const { agreement, above } = compare(
-          key,
-          'pgd40',
-          examples.map(({ robust }) => robust),
+        // F's gradients are weak, and the final iterate depends on the start: what varies with our seed too is left out.
+        const others =
+          key === 'F' ? await Promise.all([1, 2].map((seed) => outcomes(key, BATTERIES.pgd40, seed))) : []
+        const varies = examples.flatMap(({ robust }, i) =>
+          others.some((other) => other.examples[i]!.robust !== robust) ? [i] : [],
         )
+        const { agreement, above } = compare(key, 'pgd40', robustIn(examples), varies)
         expect(agreement).toBeGreaterThanOrEqual(99)
         expect(above).toBeLessThanOrEqual(key === 'F' ? 1.5 : 0.5)
       },
@@ -99,11 +110,7 @@ describe.skipIf(!present || !full)(
       '%s: Auto-PGD on cross-entropy',
       async (key) => {
         const { examples } = await outcomes(key, BATTERIES.apgdCe)
-        const { agreement, above } = compare(
-          key,
-          'apgdCe',
-          examples.map(({ robust }) => robust),
-        )
+        const { agreement, above } = compare(key, 'apgdCe', robustIn(examples))
         expect(agreement).toBeGreaterThanOrEqual(99)
         expect(above).toBeLessThanOrEqual(key === 'F' ? 1.5 : 0.5)
       },
@@ -114,11 +121,7 @@ describe.skipIf(!present || !full)(
       '%s: the whole of AutoAttack',
       async (key) => {
         const { examples } = await outcomes(key, BATTERIES.robust)
-        const { agreement, above } = compare(
-          key,
-          'robust',
-          examples.map(({ robust }) => robust),
-        )
+        const { agreement, above } = compare(key, 'robust', robustIn(examples))
         expect(agreement).toBeGreaterThanOrEqual(99)
         expect(above).toBeLessThanOrEqual(0.5)
       },
