@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { InferenceSession, listSupportedBackends, Tensor as OrtTensor } from 'onnxruntime-node'
+import { env, InferenceSession, listSupportedBackends, Tensor as OrtTensor } from 'onnxruntime-node'
 import { ZooError } from '../../../manifests/error.ts'
 import { encodeModel } from '../codec.ts'
 import { storedLength } from '../external-data.ts'
@@ -10,6 +10,9 @@ import type { Model } from '../graph.ts'
 import { type DataType, Tensor } from '../tensor.ts'
 import { checkFeeds } from './feeds.ts'
 import type { Feeds, ModelSource, Provider, Session, SessionOptions, SessionValue } from './session.ts'
+
+// Failures come back as errors; onnxruntime need not print them as well.
+env.logLevel = 'fatal'
 
 export interface LocalOptions extends SessionOptions {
   /** Where to write the model as onnxruntime has optimised it: good for this version, provider and processor only. */
@@ -67,7 +70,6 @@ async function open(source: string | Uint8Array, options: LocalOptions): Promise
     ...(writeOptimised !== undefined && { optimizedModelFilePath: writeOptimised }),
     // Waiting threads sleep: several sessions share a machine's cores.
     extra: { session: { intra_op: { allow_spinning: '0' } } },
-    // Failures come back as errors; onnxruntime need not print them as well.
     logSeverityLevel: 4,
   }
   let session: InferenceSession

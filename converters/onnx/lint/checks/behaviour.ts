@@ -1,6 +1,8 @@
 import { ZooError } from '../../../../manifests/error.ts'
+import type { DataType } from '../../tensor.ts'
 import type { Check } from '../check.ts'
 import { error, note, warning } from '../finding.ts'
+import type { Subject } from '../subject.ts'
 import type { Trial } from '../trial.ts'
 
 /** Differences up to this come from rounding, of values and in quantised models. */
@@ -11,17 +13,28 @@ const percent = (share: number): string => `${(share * 100).toPrecision(2)} %`
 /** Comparisons mean something only where the same images give the same numbers. */
 const repeatable = (trial: Trial): boolean => trial.finite && trial.repeated <= ROUNDING
 
+/** Rounded values jump by whole steps, and half precision has three digits: more than that is no rounding. */
+const COARSE_ROUNDING = 0.05
+
 /** The prepared model must be the file's own function. */
-const sameFunction: Check = ({ trial }) =>
-  trial && repeatable(trial) && trial.difference !== undefined && !(trial.difference <= ROUNDING)
-    ? [
-        (trial.difference <= 0.05 ? warning : error)(
-          'same-function',
-          `prepared for attacks, the model's scores differ from the file's by ${percent(trial.difference)}`,
-          { hint: 'what is broken in one may stand in the other; please report this model' },
-        ),
-      ]
-    : []
+const sameFunction: Check = (subject) => {
+  const { trial } = subject
+  if (!trial || !repeatable(trial) || trial.difference === undefined) return []
+  const allowed = isCoarse(subject) ? COARSE_ROUNDING : ROUNDING
+  if (trial.difference <= allowed) return []
+  return [
+    (trial.difference <= COARSE_ROUNDING ? warning : error)(
+      'same-function',
+      `prepared for attacks, the model's scores differ from the file's by ${percent(trial.difference)}`,
+      { hint: 'what is broken in one may stand in the other; please report this model' },
+    ),
+  ]
+}
+
+function isCoarse(subject: Subject): boolean {
+  const types = new Set([...subject.file.graph.initializers.values()].map((tensor) => tensor.dtype))
+  return ['float16', 'bfloat16', 'int8', 'uint8'].some((dtype) => types.has(dtype as DataType))
+}
 
 const repeats: Check = ({ trial }) =>
   trial?.finite && !repeatable(trial)
