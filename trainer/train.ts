@@ -67,6 +67,7 @@ export async function train(
   const engine = await openEngine(backendFor(options.backend ?? 'auto', checkpoint), {
     weights: network.weights,
     statisticsMomentum: recipe.batchNorm.momentum,
+    recompute: recipe.recompute,
     ...(options.provider && { provider: options.provider }),
   })
   try {

@@ -224,6 +224,8 @@ const recipeObject = z.strictObject({
     averaging: z.number().min(0).max(1).optional(),
   }),
   batch: z.int().positive(),
+  /** Gradient checkpointing: less memory for one more forward pass; the numbers stay the same. */
+  recompute: z.boolean().default(false),
   duration,
   labelSmoothing: z.number().min(0).max(1).default(0),
   batchNorm: z

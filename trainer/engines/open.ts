@@ -9,6 +9,11 @@ export interface EngineOptions {
   readonly weights: readonly WeightSpec[]
   /** What running statistics keep of themselves at each training pass. */
   readonly statisticsMomentum: number
+  /**
+   * Gradient checkpointing: backward passes compute most of the forward pass once more instead of keeping it, so that
+   * memory grows with the square root of the depth. An engine that frees memory in other ways may ignore it.
+   */
+  readonly recompute?: boolean
   /** Where the engine on onnxruntime computes; the others decide by their backend. */
   readonly provider?: Provider
 }

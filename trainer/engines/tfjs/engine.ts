@@ -9,6 +9,7 @@ import type { EngineOptions } from '../open.ts'
 import { switchTo, type TfjsBackend } from './backend.ts'
 import { download, upload } from './exchange.ts'
 import { interpret, type Plan, planOf } from './interpreter.ts'
+import { interpretRecomputing } from './recompute.ts'
 import type { Value } from './value.ts'
 import { WeightTable } from './weights.ts'
 
@@ -28,6 +29,7 @@ export class TfjsEngine implements Engine {
   readonly backend: TfjsBackend
   readonly #weights: WeightTable
   readonly #momentum: number
+  readonly #recompute: boolean
   /** Plans of each graph by what is wanted of it, and constants on the backend. */
   readonly #plans = new Map<Graph, Map<string, Plan>>()
   readonly #constants = new Map<Tensor, Value>()
@@ -36,6 +38,7 @@ export class TfjsEngine implements Engine {
     this.backend = options.backend
     this.#weights = new WeightTable(options.weights)
     this.#momentum = options.statisticsMomentum
+    this.#recompute = options.recompute ?? false
   }
 
   async forward(form: TrainingForm, feeds: Feeds, outputs?: readonly string[]): Promise<Values> {
@@ -133,10 +136,13 @@ export class TfjsEngine implements Engine {
       const sources = names.map((name) => probes.get(name) ?? given.get(name)!)
       const { value, grads } = tf.engine().gradients(
         () => {
-          const computed = interpret(plan, given, (name, value) => {
-            const probe = probes.get(name)
-            return probe ? { ...value, tensor: tf.add(value.tensor, probe.tensor) } : value
-          })
+          const computed =
+            this.#recompute && inner.length === 0
+              ? interpretRecomputing(plan, given, new Set(names))
+              : interpret(plan, given, (name, value) => {
+                  const probe = probes.get(name)
+                  return probe ? { ...value, tensor: tf.add(value.tensor, probe.tensor) } : value
+                })
           outputs = kept(computed)
           return tf.sum(computed.get(of)!.tensor)
         },

@@ -7,7 +7,7 @@ import type { Operands, Rule } from './rule.ts'
 import { RULES } from './rules/table.ts'
 import type { Value } from './value.ts'
 
-interface Step {
+export interface Step {
   readonly node: Node
   readonly rule: Rule
   readonly attributes: Attributes
@@ -43,16 +43,22 @@ export function planOf(graph: Graph, wanted: readonly string[], tapped: readonly
       `the tfjs engine has no rule for ${missing.map(describe).slice(0, 8).join(', ')}`,
       { hint: `it covers ${Object.keys(RULES).sort().join(', ')}` },
     )
+  const given = [...graph.inputs.map(({ name }) => name), ...graph.initializers.keys()]
+  const constants = [...graph.initializers].filter(([name]) => needed.has(name))
+  return { steps: stepsOf(nodes, [...wanted, ...given]), wanted, constants: new Map(constants) }
+}
+
+/** Steps for nodes in order; values that are not to be kept go after their last use. */
+export function stepsOf(nodes: readonly Node[], kept: readonly string[]): Step[] {
   // Read backwards, a value's first mention is its last use.
-  const kept = new Set([...wanted, ...graph.inputs.map(({ name }) => name), ...graph.initializers.keys()])
+  const seen = new Set(kept)
   const lastFirst = nodes.toReversed().map((node) => {
     const mentioned = new Set([...node.inputs, ...node.outputs])
-    const finished = [...mentioned].filter((name) => name !== '' && !kept.has(name))
-    for (const name of finished) kept.add(name)
+    const finished = [...mentioned].filter((name) => name !== '' && !seen.has(name))
+    for (const name of finished) seen.add(name)
     return { node, rule: RULES[ruleName(node)]!, attributes: new Attributes(node), finished }
   })
-  const constants = [...graph.initializers].filter(([name]) => needed.has(name))
-  return { steps: lastFirst.reverse(), wanted, constants: new Map(constants) }
+  return lastFirst.reverse()
 }
 
 /**
