@@ -23,3 +23,10 @@ export const moduleBeside = (here: string, path: string): URL =>
 /** Node flags with which a child process can load `moduleBeside`'s answer: a TypeScript loader in a checkout, none otherwise. */
 export const moduleFlags = (module: URL): string[] =>
   module.pathname.endsWith('.ts') ? ['--import', import.meta.resolve('tsx')] : []
+
+/** The same for worker threads, in which the loader has to be registered by itself. */
+export function threadFlags(module: URL): string[] {
+  if (!module.pathname.endsWith('.ts')) return []
+  const registration = `import { register } from '${import.meta.resolve('tsx/esm/api')}'; register()`
+  return ['--import', `data:text/javascript,${encodeURIComponent(registration)}`]
+}

@@ -1,10 +1,11 @@
 import { GraphBuilder } from '../../../converters/onnx/builder.ts'
 import { gradientName } from '../../../converters/onnx/gradient/differentiate.ts'
 import type { Graph } from '../../../converters/onnx/graph.ts'
-import type { Feeds, Provider } from '../../../converters/onnx/runtime/session.ts'
+import type { Feeds, SessionOptions } from '../../../converters/onnx/runtime/session.ts'
 import type { Tensor } from '../../../converters/onnx/tensor.ts'
 import { type ProgramRequest, relevant } from './prepare.ts'
-import { Program, type Runner, type WeightSource } from './program.ts'
+import { Program } from './program.ts'
+import type { Runner, WeightSource } from './runner.ts'
 import { ENTRY, EXIT, type Segment, segmentsOf } from './segments.ts'
 
 interface Link {
@@ -38,14 +39,14 @@ export class Chain implements Runner {
     feeds: Feeds,
     request: ProgramRequest,
     weights: WeightSource,
-    provider: Provider,
+    options: SessionOptions,
   ): Promise<Chain> {
     const isWeight = (name: string): boolean => weights.has(name)
     const kept = new Set(
       [...request.outputs, ...request.withRespectTo, request.of ?? ''].filter((name) => !isWeight(name)),
     )
     const segments = segmentsOf(relevant(graph, request), isWeight, kept)
-    const builder = new ChainBuilder(feeds, request, weights, provider)
+    const builder = new ChainBuilder(feeds, request, weights, options)
     const links: Link[] = []
     for (const segment of segments) links.push(await builder.link(segment))
     return new Chain(links, [...builder.programs.values()])
@@ -101,16 +102,16 @@ class ChainBuilder {
   readonly #feeds: Feeds
   readonly #request: ProgramRequest
   readonly #weights: WeightSource
-  readonly #provider: Provider
+  readonly #options: SessionOptions
   #entry: Tensor | undefined
   /** Whether any gradient is wanted of the segments so far. */
   #reached = false
 
-  constructor(feeds: Feeds, request: ProgramRequest, weights: WeightSource, provider: Provider) {
+  constructor(feeds: Feeds, request: ProgramRequest, weights: WeightSource, options: SessionOptions) {
     this.#feeds = feeds
     this.#request = request
     this.#weights = weights
-    this.#provider = provider
+    this.#options = options
   }
 
   async link(segment: Segment): Promise<Link> {
@@ -167,7 +168,7 @@ class ChainBuilder {
     const key = JSON.stringify([segment.key, request, this.#entry?.dims ?? null])
     let program = this.programs.get(key)
     if (!program) {
-      program = await Program.build(graph, feeds, request, weights, this.#provider)
+      program = await Program.build(graph, feeds, request, weights, this.#options)
       this.programs.set(key, program)
     }
     return program.bind(weights)

@@ -12,9 +12,11 @@ import type {
   Values,
   WeightSpec,
 } from '../engine.ts'
-import { Chain } from './chain.ts'
-import { ancestorsOf, type ProgramRequest, relevant } from './prepare.ts'
-import { Program, type Runner } from './program.ts'
+import { openRunner } from './open-runner.ts'
+import { Sharded } from './parallel/sharded.ts'
+import { Workers } from './parallel/workers.ts'
+import { ancestorsOf, type ProgramRequest } from './prepare.ts'
+import { duration, faster, type Runner } from './runner.ts'
 import { WeightTable } from './weights.ts'
 
 export interface OnnxruntimeOptions {
@@ -25,8 +27,8 @@ export interface OnnxruntimeOptions {
   readonly provider?: Provider | undefined
 }
 
-/** Graphs of more nodes are run in segments: ResNet-200 has 680, ResNet-338 1140. */
-const DEEP = 1000
+/** A pass that takes less than this many milliseconds is not worth sharing among threads. */
+const WORTH_SHARING = 8
 
 /** Differentiates graphs by the rules of `converters/onnx/gradient`, and runs the results in onnxruntime. */
 export class OnnxruntimeEngine implements Engine {
@@ -34,6 +36,7 @@ export class OnnxruntimeEngine implements Engine {
   readonly #weights: WeightTable
   readonly #momentum: number
   readonly #provider: Provider
+  readonly #workers: Workers
   /** What runs each graph, by what is computed and from which shapes. */
   readonly #runners = new Map<Graph, Map<string, Promise<Runner>>>()
 
@@ -43,6 +46,7 @@ export class OnnxruntimeEngine implements Engine {
     this.#weights = new WeightTable(weights)
     this.#momentum = statisticsMomentum
     this.#provider = provider
+    this.#workers = new Workers(this.#weights)
   }
 
   async forward({ graph }: TrainingForm, feeds: Feeds, outputs = outputsOf(graph)): Promise<Values> {
@@ -109,6 +113,7 @@ export class OnnxruntimeEngine implements Engine {
     for (const runners of this.#runners.values())
       for (const runner of runners.values()) runner.then((built) => built.release()).catch(() => {})
     this.#runners.clear()
+    this.#workers.end()
   }
 
   #runner(graph: Graph, feeds: Feeds, request: ProgramRequest): Promise<Runner> {
@@ -122,10 +127,17 @@ export class OnnxruntimeEngine implements Engine {
   }
 
   async #build(graph: Graph, feeds: Feeds, request: ProgramRequest): Promise<Runner> {
-    if (relevant(graph, request).nodes.length > DEEP)
-      return await Chain.build(graph, feeds, request, this.#weights, this.#provider)
-    const program = await Program.build(graph, feeds, request, this.#weights, this.#provider)
-    return program.bind(this.#weights)
+    const runner = await openRunner(graph, feeds, request, this.#weights, { provider: this.#provider })
+    // Passes that leave weights alone take each example for itself, unless normalised by the batch: `faster` sees that.
+    const { count } = this.#workers
+    const rows = Math.min(...Object.values(feeds).map(({ dims }) => dims[0] ?? 1))
+    const shareable =
+      this.#provider === 'cpu' && request.passing === undefined && count > 1 && rows >= 2 * count
+    if (!shareable) return runner
+    const run = (way: Runner) => way.run(feeds)
+    await run(runner)
+    if ((await duration(() => run(runner))) < WORTH_SHARING) return runner
+    return await faster<Runner>(runner, await Sharded.build(graph, feeds, request, this.#workers), run)
   }
 }
 

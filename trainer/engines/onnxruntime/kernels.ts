@@ -1,9 +1,10 @@
 import type { Model } from '../../../converters/onnx/graph.ts'
 import { type LocalSession, openSession } from '../../../converters/onnx/runtime/open.ts'
-import type { Feeds, Provider } from '../../../converters/onnx/runtime/session.ts'
+import type { Feeds, SessionOptions } from '../../../converters/onnx/runtime/session.ts'
 import { Tensor } from '../../../converters/onnx/tensor.ts'
 import { ZooError } from '../../../manifests/error.ts'
 import { optimised, type Placement } from './layout.ts'
+import { faster } from './runner.ts'
 import { agree, trialValues } from './trial.ts'
 
 type Tensors = Readonly<Record<string, Tensor>>
@@ -58,27 +59,34 @@ export async function openKernels(
   model: Model,
   values: Tensors,
   feeds: Feeds,
-  provider: Provider,
+  options: SessionOptions,
 ): Promise<Kernels> {
-  const asTheyAre = Object.entries(values).map(([name, { dims }]) => ({ input: name, dims, source: name }))
-  const openPlain = async () => new Kernels(await openSession(model, { provider }), asTheyAre)
-  if (provider !== 'cpu') return await openPlain()
-  const dims = new Map(Object.entries(values).map(([name, value]) => [name, value.dims]))
-  const fast = await optimised(model, dims)
-  if (!fast) return await openPlain()
-  const session = await openSession(fast.model, { optimisation: 'disabled' })
-  const kernels = new Kernels(session, fast.placements)
-  const plain = new Kernels(await openSession(model, { optimisation: 'basic' }), asTheyAre)
+  const { provider = 'cpu', threads } = options
   const trial = trialValues(values)
-  const [some, others] = [await tried(kernels, trial, feeds), await tried(plain, trial, feeds)]
+  const run = (kernels: Kernels): Promise<Tensors> => {
+    const placed: Record<string, Tensor> = {}
+    kernels.place((name) => trial[name]!, placed)
+    return kernels.run({ ...feeds, ...placed })
+  }
+  const asTheyAre = Object.entries(values).map(([name, { dims }]) => ({ input: name, dims, source: name }))
+  const openPlain = async (more: SessionOptions) =>
+    new Kernels(await openSession(model, { ...options, ...more }), asTheyAre)
+  if (provider !== 'cpu') return await openPlain({})
+  const fast = await optimised(model, new Map(Object.entries(values).map(([name, { dims }]) => [name, dims])))
+  if (!fast) return await openPlain({})
+  const openFast = async (more: SessionOptions) =>
+    new Kernels(
+      await openSession(fast.model, { ...options, ...more, optimisation: 'disabled' }),
+      fast.placements,
+    )
+  const kernels = await openFast({})
+  const plain = await openPlain({ optimisation: 'basic' })
+  const same = agree(await run(kernels), await run(plain))
   await plain.release()
-  if (agree(some, others)) return kernels
-  await kernels.release()
-  return await openPlain()
-}
-
-function tried(kernels: Kernels, values: Tensors, feeds: Feeds): Promise<Tensors> {
-  const placed: Record<string, Tensor> = {}
-  kernels.place((name) => values[name]!, placed)
-  return kernels.run({ ...feeds, ...placed })
+  if (!same) {
+    await kernels.release()
+    return await openPlain({})
+  }
+  // Threads have to be woken for each operator, and small operators are done before that.
+  return threads === undefined ? await faster(kernels, await openFast({ threads: 1 }), run) : kernels
 }

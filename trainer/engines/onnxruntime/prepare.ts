@@ -28,7 +28,7 @@ export async function prepare(
   feeds: Feeds,
   request: ProgramRequest,
   isWeight: (name: string) => boolean,
-  provider: Provider,
+  provider: Provider = 'cpu',
 ): Promise<Model> {
   const { of, withRespectTo } = request
   const wanted = outputsOf(graph, request)

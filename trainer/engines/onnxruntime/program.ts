@@ -1,25 +1,11 @@
 import type { Graph, Model } from '../../../converters/onnx/graph.ts'
 import { type LocalSession, openSession } from '../../../converters/onnx/runtime/open.ts'
-import type { Feeds, Provider } from '../../../converters/onnx/runtime/session.ts'
+import type { Feeds, SessionOptions } from '../../../converters/onnx/runtime/session.ts'
 import type { Tensor } from '../../../converters/onnx/tensor.ts'
 import { hoist } from './hoist.ts'
 import { type Kernels, openKernels } from './kernels.ts'
 import { type ProgramRequest, prepare } from './prepare.ts'
-
-/** Where a program finds its weights. */
-export interface WeightSource {
-  /** Changes when any weight does. */
-  readonly version: number
-  has(name: string): boolean
-  get(name: string): Tensor
-}
-
-/** Something that computes a request. */
-export interface Runner {
-  /** Computes the outputs and gradients, these under the names that `gradientName` gives them. */
-  run(feeds: Feeds): Promise<Record<string, Tensor>>
-  release(): Promise<void>
-}
+import type { Runner, WeightSource } from './runner.ts'
 
 /**
  * A graph with its gradients, ready to run on one shape of batch. Weights are inputs, so it stays good when they
@@ -42,17 +28,17 @@ export class Program {
     feeds: Feeds,
     request: ProgramRequest,
     weights: WeightSource,
-    provider: Provider,
+    options: SessionOptions,
   ): Promise<Program> {
     const isWeight = (name: string): boolean => weights.has(name)
-    const model = await prepare(graph, feeds, request, isWeight, provider)
+    const model = await prepare(graph, feeds, request, isWeight, options.provider)
     const { derivation, rest } = hoist(model.graph, isWeight)
     const derive = await Derivation.open({ ...model, graph: derivation })
     const values = await derive.run(weights)
     for (const { name } of rest.inputs) if (isWeight(name)) values[name] = weights.get(name)
     const inputs = rest.inputs.map((input) => ({ ...input, dims: values[input.name]?.dims ?? input.dims }))
     const sized = { ...model, graph: { ...rest, inputs } }
-    const kernels = await openKernels(sized, values, feeds, provider)
+    const kernels = await openKernels(sized, values, feeds, options)
     return new Program(derive, kernels, request.passing ?? [])
   }
 

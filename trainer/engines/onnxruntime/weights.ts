@@ -43,6 +43,11 @@ export class WeightTable {
     return Tensor.float32(dims, value)
   }
 
+  /** All weights where they lie. */
+  *live(): Generator<readonly [string, Tensor]> {
+    for (const name of this.#entries.keys()) yield [name, this.get(name)]
+  }
+
   isTrainable(name: string): boolean {
     const role = this.#entries.get(name)?.role
     return role === 'kernel' || role === 'affine'

@@ -33,8 +33,8 @@ const outputs = (graph: Graph) => graph.outputs.map(({ name }) => name)
 const trained = network.weights.map(({ name }) => name).filter((name) => table.isTrainable(name))
 
 async function expectAlike(graph: Graph, request: ProgramRequest): Promise<void> {
-  const chain = await Chain.build(graph, feeds, request, table, 'cpu')
-  const whole = (await Program.build(graph, feeds, request, table, 'cpu')).bind(table)
+  const chain = await Chain.build(graph, feeds, request, table, {})
+  const whole = (await Program.build(graph, feeds, request, table, {})).bind(table)
   // Twice, for memory is used again.
   for (let i = 0; i < 2; i++) {
     const [some, others] = [await chain.run(feeds), await whole.run(feeds)]
