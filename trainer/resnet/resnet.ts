@@ -3,6 +3,7 @@ import { emptyGraph, type Graph } from '../../converters/onnx/graph.ts'
 import type { Tensor } from '../../converters/onnx/tensor.ts'
 import { ZooError } from '../../manifests/error.ts'
 import type { ResNetSpec } from '../../manifests/schema/recipe.ts'
+import { denoised } from './denoise.ts'
 import { stages } from './depths.ts'
 import { constant, gaussian } from './initialise.ts'
 import { type Branch, type Feature, Layers, padding } from './layers.ts'
@@ -39,11 +40,13 @@ export function resnet(request: ResNetRequest): Graph {
 
   let x = normalised(layers, { value: 'image', channels, height, width })
   x = spec.form === 'imagenet' ? imagenetStem(layers, x) : smallStem(layers, x)
-  for (const [stage, blocks] of stages(spec).entries())
+  for (const [stage, blocks] of stages(spec).entries()) {
     for (let block = 0; block < blocks; block++) {
       const stride = stage > 0 && block === 0 ? 2 : 1
       x = residual(layers, x, `stage${stage + 1}.block${block + 1}`, spec.width << stage, stride)
     }
+    if (spec.denoising) x = denoised(layers, x, `stage${stage + 1}.denoise`, spec.denoising)
+  }
 
   const pooled = builder.op('Flatten', [builder.op('GlobalAveragePool', [x.value])])
   const kernel = layers.weight('classifier/kernel', [classes, x.channels], gaussian(0.01))

@@ -127,6 +127,23 @@ describe('a residual network', () => {
     for (const [i, value] of expected.floats.entries()) expect(actual.floats[i]).toBeCloseTo(value, 4)
   })
 
+  it('denoises features by means over all positions, which start as nothing', async () => {
+    const image = Tensor.float32(
+      [2, 3, 8, 8],
+      Float32Array.from({ length: 384 }, (_, i) => (i % 7) / 7),
+    )
+    const plain = await logits(build(small(), [3, 8, 8]).graph, image)
+    for (const denoising of ['dot', 'gaussian']) {
+      const { graph, weights } = build(small({ denoising }), [3, 8, 8])
+      expect((await logits(graph, image)).floats).toEqual(plain.floats)
+      const scale = weights.get('stage1.denoise.norm/main/scale')!
+      graph.initializers.set('stage1.denoise.norm/main/scale', Tensor.float32(scale.dims, [1, 1, 1, 1]))
+      const changed = await logits(graph, image)
+      expect(changed.floats).not.toEqual(plain.floats)
+      expect(changed.floats.every(Number.isFinite)).toBe(true)
+    }
+  })
+
   it('runs with every norm and activation', async () => {
     const image = Tensor.float32(
       [2, 3, 8, 8],
