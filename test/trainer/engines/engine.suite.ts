@@ -199,10 +199,7 @@ export function engineSuite(name: string, open: (options: EngineOptions) => Prom
       close((await engine.weights()).get(name), [0, 0, 0, 0])
       const form = objective.training
       const [, batchMean] = form.statistics.find(([running]) => running === name)!
-      const stem = await engine.forward(form, { image, target }, [
-        'stem.conv:out',
-        batchMean,
-      ])
+      const stem = await engine.forward(form, { image, target }, ['stem.conv:out', batchMean])
       await engine.accumulate(form, { image, target }, { of: 'loss', weight: 1 })
       const values = stem['stem.conv:out']!
       const means = [0, 1, 2, 3].map((channel) => channelMean(values, channel))

@@ -91,7 +91,7 @@ function collect(
     const value = own === ENTRY ? undefined : values[gradientName(own)]
     if (!value) continue
     const sum = results[gradientName(name)]
-    if (sum) value.floats.forEach((element, i) => void (sum.floats[i]! += element))
+    if (sum) for (const [i, element] of value.floats.entries()) sum.floats[i]! += element
     else results[gradientName(name)] = value
   }
 }

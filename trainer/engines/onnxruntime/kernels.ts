@@ -20,9 +20,9 @@ export class Kernels {
   }
 
   /** Puts values into `placed` as `run` wants them, in the memory that is there. */
-  place(valueOf: (name: string) => Tensor, placed: Record<string, Tensor>): void {
+  place(current: (name: string) => Tensor, placed: Record<string, Tensor>): void {
     for (const { input, dims, source, order } of this.#placements) {
-      const value = valueOf(source)
+      const value = current(source)
       if (order === undefined) placed[input] = value
       else {
         placed[input] ??= Tensor.float32(dims, new Float32Array(order.length))
