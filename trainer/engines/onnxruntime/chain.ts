@@ -91,7 +91,7 @@ function collect(
     const value = own === ENTRY ? undefined : values[gradientName(own)]
     if (!value) continue
     const sum = results[gradientName(name)]
-    if (sum) for (const [i, element] of value.floats.entries()) sum.floats[i]! += element
+    if (sum) add(sum.floats, value.floats)
     else results[gradientName(name)] = value
   }
 }
@@ -198,4 +198,8 @@ function pulledBack(graph: Graph, exit: Tensor): Graph {
   }
   new GraphBuilder(extended).op('Mul', [EXIT, RETURN], {}, { outputs: [OBJECTIVE] })
   return extended
+}
+
+function add(sum: Float32Array, term: Float32Array): void {
+  for (let i = 0; i < sum.length; i++) sum[i]! += term[i]!
 }
