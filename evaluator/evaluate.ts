@@ -44,19 +44,19 @@ export async function evaluate(request: EvaluationRequest, progress: Progress): 
 
 /** The ledger's plan, if it is the one asked for; a new one where there is none. */
 async function planFor(request: EvaluationRequest, ledger: Ledger, progress: Progress): Promise<Plan> {
-  const input = request.input ?? request.manifest?.input
+  const input = request.input ?? request.manifest?.input ?? inputSchema.parse({})
   const asked = { ...request, input, outputKind: request.outputKind ?? request.manifest?.output }
   const classifier = await classifierAt(request.model.path, {
-    input: input ?? inputSchema.parse({}),
+    input,
     outputKind: asked.outputKind ?? 'auto',
   })
   const data = await openData(request.data, {
-    size: input?.size,
-    resize: input?.resize,
-    labelOffset: input?.labelOffset,
+    size: input.size,
+    resize: input.resize,
+    labelOffset: input.labelOffset,
     classes: classifier.classes,
   })
-  checkFit(classifier, data, input?.labelOffset)
+  checkFit(classifier, data, input.labelOffset)
   const stored = await ledger.plan()
   const usual = defaultChoices(asked, classifier, data)
   const choices = stored
@@ -91,7 +91,7 @@ async function planFor(request: EvaluationRequest, ledger: Ledger, progress: Pro
 }
 
 /** What can be known of model and data before an image is read. */
-function checkFit(classifier: Classifier, data: DataSet, labelOffset: number | undefined): void {
+function checkFit(classifier: Classifier, data: DataSet, labelOffset: number): void {
   if (data.size === 0) throw new ZooError('invalid-data', `${data.name} has no images`)
   const [c, h, w] = classifier.shape
   if (classifier.shape.some((extent, i) => extent !== data.shape[i]))

@@ -6,7 +6,6 @@ import { NORMS } from '../converters/perturb/norms.ts'
 import { rowOf } from '../converters/perturb/pgd.ts'
 import { ZooError } from '../manifests/error.ts'
 import type { Progress } from '../manifests/progress.ts'
-import { inputSchema } from '../manifests/schema/input.ts'
 import { predict } from './attacks/attack.ts'
 import { ballTolerance } from './protocol/judge.ts'
 import { openLedger } from './protocol/ledger.ts'
@@ -30,7 +29,7 @@ export interface ReplayReport {
   readonly rounded: {
     /** Still misclassified. */
     readonly broken: number
-    /** Classified correctly again, or outside the ball by more than half a level. */
+    /** Classified correctly again. */
     readonly healed: Disagreement[]
   }
 }
@@ -69,7 +68,7 @@ export async function replay(
   if (data.sha256 !== plan.protocol.dataset.sha256)
     throw new ZooError('integrity', `${plan.data} is no longer the data that was evaluated`)
   const classifier = await classifierAt(places.model ?? plan.model.path, {
-    input: plan.protocol.model.input ?? inputSchema.parse({}),
+    input: plan.protocol.model.input,
     outputKind: plan.protocol.model.outputKind,
   })
   const session = await openChildSession(classifier.model, { provider: 'cpu' })

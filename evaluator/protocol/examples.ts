@@ -28,7 +28,7 @@ export async function readExamples(
 ): Promise<Block> {
   const batch = await data.read(rows)
   const size = data.shape.reduce((product, dim) => product * dim, 1)
-  const offset = protocol.model.input?.labelOffset ?? 0
+  const offset = protocol.model.input.labelOffset
   const examples = rows.map((index, row): Example => {
     const origin = rowOf(batch.images, row, size)
     checkRange(origin, data.name, index)

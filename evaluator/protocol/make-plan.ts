@@ -5,6 +5,7 @@ import { lossGradient } from '../../converters/onnx/gradient/loss-gradient.ts'
 import { ZooError } from '../../manifests/error.ts'
 import { packageVersion } from '../../manifests/package.ts'
 import type { AttackEntry, Battery } from '../../manifests/schema/battery.ts'
+import type { InputDescription } from '../../manifests/schema/input.ts'
 import { needsOf } from '../attacks/table.ts'
 import { parseEps } from '../eps.ts'
 import type { EvaluationRequest } from '../request.ts'
@@ -23,7 +24,7 @@ export type Choices = Pick<Protocol, 'block' | 'batch' | 'threads'> & Pick<Plan,
 
 /** What the request, the model and the data make of a battery; no measurement is part of it. */
 export async function makeProtocol(
-  request: EvaluationRequest,
+  request: EvaluationRequest & { readonly input: InputDescription },
   classifier: Classifier,
   data: DataSet,
   choices: Choices,
@@ -36,7 +37,7 @@ export async function makeProtocol(
     model: {
       name: model.name,
       sha256: model.sha256,
-      ...(request.input && { input: request.input }),
+      input: request.input,
       outputKind: request.outputKind ?? 'auto',
     },
     dataset: { name: data.name, sha256: data.sha256, size: data.size },

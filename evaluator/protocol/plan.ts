@@ -12,7 +12,7 @@ export const protocolSchema = z.strictObject({
   model: z.strictObject({
     name: z.string(),
     sha256: sha256Schema,
-    input: inputSchema.optional(),
+    input: inputSchema,
     outputKind: outputKindSchema,
   }),
   dataset: z.strictObject({ name: z.string(), sha256: z.string(), size: count }),

@@ -22,7 +22,7 @@ export interface StoredImage {
 
 /** The data that a plan was made for, resized as it says. */
 export function dataOf({ data, protocol: { model, classes } }: Plan): Promise<DataSet> {
-  const { size, resize, labelOffset } = model.input ?? {}
+  const { size, resize, labelOffset } = model.input
   return openData(data, { size, resize, labelOffset, classes })
 }
 
@@ -44,7 +44,7 @@ export async function storedImages(
     return {
       unit,
       index,
-      label: batch.labels[i]! + (protocol.model.input?.labelOffset ?? 0),
+      label: batch.labels[i]! + protocol.model.input.labelOffset,
       prediction: last.prediction[unit.rows.indexOf(index)]!,
       eps: protocol.threat.eps ?? batch.eps![i]!,
       origin,

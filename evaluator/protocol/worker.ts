@@ -4,7 +4,6 @@
  */
 import { openData } from '../../converters/data/open.ts'
 import { asZooError } from '../../manifests/error.ts'
-import { inputSchema } from '../../manifests/schema/input.ts'
 import { type Ledger, openLedger } from './ledger.ts'
 import type { AttackedModel } from './model.ts'
 import { classifierAt, openAttackedModel } from './onnx-model.ts'
@@ -18,7 +17,7 @@ let workshop: Workshop
 
 async function begin(plan: Plan, dir: string): Promise<void> {
   const { protocol, sourcePaths } = plan
-  const input = protocol.model.input ?? inputSchema.parse({})
+  const { input } = protocol.model
   const { batch, threads, provider } = protocol
   const open = async (path: string): Promise<AttackedModel> => {
     const settings = { input, outputKind: protocol.model.outputKind, batch, threads, provider }
