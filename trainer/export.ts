@@ -75,13 +75,13 @@ export async function exportRun(folder: string, options: ExportOptions = {}): Pr
     throw new ZooError('not-found', `${folder} has no checkpoint yet`, {
       hint: 'let zoo train run a little longer',
     })
-  const network = networkOf(run)
+  const network = await networkOf(run, folder)
   const branch = options.branch ?? network.branches.at(-1)!
   if (!network.branches.includes(branch))
     throw new ZooError('usage', `the network has no branch ${branch}, but ${network.branches.join(' and ')}`)
   const trained = trainedWeights(checkpoint)
 
-  const built = preprocessing === 'included' ? network : networkOf(withoutPreprocessing(run))
+  const built = preprocessing === 'included' ? network : await networkOf(withoutPreprocessing(run), folder)
   const unfolded = modelOf(withWeights(built.graph(branch), trained))
   const folded = { ...unfolded, graph: foldBatchNorm(unfolded.graph) }
   const manifest = describeExport({
@@ -181,10 +181,14 @@ const withWeights = (graph: Graph, weights: ReadonlyMap<string, Tensor>): Graph 
 })
 
 /** The same network on images that were normalised before. */
-const withoutPreprocessing = (run: Run): Run => ({
-  ...run,
-  recipe: { ...run.recipe, network: { ...run.recipe.network, mean: [], std: [] } },
-})
+function withoutPreprocessing(run: Run): Run {
+  const { network } = run.recipe
+  if (network.family === 'given')
+    throw new ZooError('usage', 'the preprocessing of a given network is part of it', {
+      hint: 'leave out --preprocessing',
+    })
+  return { ...run, recipe: { ...run.recipe, network: { ...network, mean: [], std: [] } } }
+}
 
 /** Numbers that were learnt, in this branch. */
 const parametersOf = ({ weights }: Network, { initializers }: Graph): number =>

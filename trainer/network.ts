@@ -1,5 +1,6 @@
 import type { Graph } from '../converters/onnx/graph.ts'
 import type { Tensor } from '../converters/onnx/tensor.ts'
+import { ZooError } from '../manifests/error.ts'
 import type { ResNetSpec } from '../manifests/schema/recipe.ts'
 import type { WeightSpec } from './engines/engine.ts'
 import type { Branch } from './resnet/layers.ts'
@@ -45,6 +46,29 @@ export function resnetNetwork(
     graph: (branch) => graphs.get(branch)!,
   }
 }
+
+/** The same network with some weights frozen: names, or what they begin with before a `*`. */
+export function withFrozen(network: Network, patterns: readonly string[]): Network {
+  const unused = new Set(patterns)
+  const isFrozen = (name: string): boolean => {
+    const matching = patterns.filter((pattern) =>
+      pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern,
+    )
+    for (const pattern of matching) unused.delete(pattern)
+    return matching.length > 0
+  }
+  const weights = network.weights.map((weight) =>
+    isFrozen(weight.name) ? { ...weight, role: 'frozen' as const } : weight,
+  )
+  if (unused.size > 0)
+    throw new ZooError('invalid-manifest', `the network has no weights ${[...unused].join(', ')} to freeze`, {
+      hint: `its weights are ${abridged(network.weights.map(({ name }) => name))}`,
+    })
+  return { ...network, weights }
+}
+
+const abridged = (names: readonly string[]): string =>
+  names.length > 12 ? `${names.slice(0, 12).join(', ')} and ${names.length - 12} more` : names.join(', ')
 
 function roleOf(name: string): WeightSpec['role'] {
   switch (name.slice(name.lastIndexOf('/') + 1)) {

@@ -9,13 +9,16 @@ import { ZooError } from '../manifests/error.ts'
 import { sha256Schema } from '../manifests/schema/model.ts'
 import { parseAs } from '../manifests/schema/parse.ts'
 import { type Recipe, recipeSchema } from '../manifests/schema/recipe.ts'
-import { type Network, resnetNetwork } from './network.ts'
+import { readGiven } from './given.ts'
+import { type Network, resnetNetwork, withFrozen } from './network.ts'
 
 /** `RUN/run.json`: what is being trained, on what. Everything that decides the weights, beside the backend, is in here. */
 const runSchema = z.strictObject({
   schemaVersion: z.literal(1),
   recipe: recipeSchema,
   recipeSha256: sha256Schema,
+  /** The model or run that training started from. */
+  from: z.strictObject({ name: z.string(), sha256: sha256Schema }).optional(),
   data: z.strictObject({
     name: z.string(),
     sha256: z.string(),
@@ -29,12 +32,13 @@ export type Run = z.infer<typeof runSchema>
 const DOCUMENT = 'run.json'
 
 /** What this recipe makes of this data. Classes that the data set doesn't name are called by their numbers. */
-export function planRun(recipe: Recipe, data: DataSet): Run {
+export function planRun(recipe: Recipe, data: DataSet, from?: Run['from']): Run {
   const classes = data.classes ?? numbered(recipe, data)
   return {
     schemaVersion: 1,
     recipe,
     recipeSha256: digest(recipe),
+    ...(from && { from }),
     data: {
       name: data.name,
       sha256: data.sha256,
@@ -83,6 +87,16 @@ export async function readRun(folder: string): Promise<Run> {
   return parseAs(runSchema, JSON.parse(await readFile(path, 'utf8')), path)
 }
 
-/** The network of a run, with its first weights. */
-export const networkOf = ({ recipe, data }: Run): Network =>
-  resnetNetwork(recipe.network, data.shape, data.classes.length, recipe.seed)
+/** What the run in a folder started from, if there is one: later sittings need not say it again. */
+export const originIn = async (folder: string): Promise<Run['from']> =>
+  existsSync(join(folder, DOCUMENT)) ? (await readRun(folder)).from : undefined
+
+/** The network of a run, with its first weights; a given one lies in the run's folder. */
+export async function networkOf({ recipe, data }: Run, folder: string): Promise<Network> {
+  const { network, freeze, seed } = recipe
+  const built =
+    network.family === 'given'
+      ? await readGiven(folder)
+      : resnetNetwork(network, data.shape, data.classes.length, seed)
+  return withFrozen(built, freeze)
+}

@@ -15,7 +15,8 @@ import { History, type HistoryRow } from './history.ts'
 import type { Figures, MethodContext } from './methods/method.ts'
 import { stepOf } from './methods/table.ts'
 import type { Network } from './network.ts'
-import { claimFolder, digest, networkOf, planRun, type Run } from './run.ts'
+import { type Origin, openOrigin, startedFrom } from './origin.ts'
+import { claimFolder, digest, networkOf, originIn, planRun, type Run } from './run.ts'
 import { learningRateAt, stepsOf } from './schedule.ts'
 import { validator } from './validate.ts'
 
@@ -25,6 +26,11 @@ export interface TrainOptions {
   readonly backend?: Backend
   /** Where the backend `ort` computes; by default on the CPU. */
   readonly provider?: Provider | undefined
+  /**
+   * What to start from: the folder of a run, whose weights the recipe's network takes by name, or an .onnx file, which
+   * is the network of a recipe of the family `given`.
+   */
+  readonly from?: Origin | undefined
   /** Opens the recipe's data; by default what `openData` finds without downloading. */
   readonly open?: (data: string) => Promise<DataSet>
   /** Aborted: a checkpoint is written after the step at hand, and training ends with `interrupted`. */
@@ -59,9 +65,11 @@ export async function train(
 ): Promise<TrainSummary> {
   const open = options.open ?? ((data) => openData(data))
   const data = await open(recipe.data.train)
-  const run = planRun(recipe, data)
+  const from = options.from && (await openOrigin(options.from, recipe, data))
+  const run = planRun(recipe, data, from?.identity ?? (await originIn(options.out)))
   await claimFolder(options.out, run)
-  const network = networkOf(run)
+  await from?.settle(options.out)
+  const network = startedFrom(await networkOf(run, options.out), from?.weights)
   const batches = new Batches(data, recipe.batch, recipe.seed, augmentation(recipe.data.augmentation))
   const checkpoint = await readCheckpoint(options.out)
   const engine = await openEngine(backendFor(options.backend ?? 'auto', checkpoint), {

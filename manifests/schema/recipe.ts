@@ -72,6 +72,12 @@ export type ResNetSpec = z.infer<typeof resnetSchema>
 
 const norm = z.enum(['linf', 'l2', 'l1']).default('linf')
 
+/** A network that `--from` gives: any classifier that the engine can run. */
+const givenSchema = z.strictObject({ family: z.literal('given') })
+
+export const networkSchema = z.discriminatedUnion('family', [resnetSchema, givenSchema])
+export type NetworkSpec = z.infer<typeof networkSchema>
+
 /** Clean images beside adversarial ones: see `trainer/methods/pgd-at.ts`. */
 const mixture = {
   /** Share of the batch (Xie & Yuille 2020, Fig. 1). */
@@ -208,7 +214,9 @@ const recipeObject = z.strictObject({
     classes: z.int().min(2).optional(),
     augmentation: z.enum(['none', 'pad-crop', 'pad-crop-flip', 'imagenet']).default('none'),
   }),
-  network: resnetSchema,
+  network: networkSchema,
+  /** Weights that stay as they are: names, or what they begin with before a `*`. */
+  freeze: z.array(z.string()).default([]),
   method: methodSchema,
   optimiser: z.strictObject({
     learningRate: z.number().positive(),

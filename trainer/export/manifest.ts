@@ -1,5 +1,6 @@
 import { type ModelManifest, modelManifestSchema, nameSchema } from '../../manifests/schema/model.ts'
 import { parseAs } from '../../manifests/schema/parse.ts'
+import type { MethodSpec } from '../../manifests/schema/recipe.ts'
 import type { Preprocessing } from '../export.ts'
 import type { Branch } from '../resnet/layers.ts'
 import type { Run } from '../run.ts'
@@ -28,26 +29,24 @@ export interface Exported {
 export function describeExport(exported: Exported): Description {
   const { run, branch, parameters, operations, opset } = exported
   const { recipe, data } = run
-  const { network, method } = recipe
-  const threat = 'attack' in method ? method.attack : undefined
+  const { method } = recipe
+  const threat = threatOf(method)
   const suffix = branch === 'clean' ? '-clean' : ''
   const description = {
     schemaVersion: 1,
     name: exported.name ?? `${recipe.name}${suffix}`,
     version: exported.version ?? '1',
     description: recipe.description,
-    architecture: `ResNet-${network.depth}${network.form === 'small' ? ` (width ${network.width})` : ''}`,
+    ...architectureOf(run),
     parameters,
-    depth: network.depth,
     flops: operations,
     opset,
     input: inputOf(exported),
     output: 'logits',
     classes: data.classes,
     dataset: nameOf(recipe.data.validation ?? recipe.data.train),
-    normalisation: network.norm.kind,
     branch,
-    ...(threat && { threat: { norm: threat.norm, eps: threat.eps, targeted: threat.targeted } }),
+    ...(threat && { threat }),
     recipe: { name: recipe.name, sha256: run.recipeSha256 },
     trainingData: `${data.name} (${data.size} images, sha256 ${data.sha256}), ${exported.steps * recipe.batch} images seen`,
     ...('cleanRatio' in method && { cleanRatio: method.cleanRatio }),
@@ -56,9 +55,26 @@ export function describeExport(exported: Exported): Description {
   return parseAs(modelManifestSchema.omit({ files: true }), description, 'the manifest of the export')
 }
 
+function architectureOf({ recipe: { network }, from }: Run) {
+  if (network.family === 'given') return { architecture: `that of ${from?.name ?? 'a given network'}` }
+  const { depth, form, width, norm } = network
+  const suffix = form === 'small' ? ` (width ${width})` : ''
+  return { architecture: `ResNet-${depth}${suffix}`, depth, normalisation: norm.kind }
+}
+
+/** What training defended against, if anything. */
+function threatOf(method: MethodSpec): Description['threat'] {
+  if (method.name === 'awp') return threatOf(method.method)
+  if ('attack' in method) {
+    const { norm, eps, targeted } = method.attack
+    return { norm, eps, targeted }
+  }
+  return 'eps' in method ? { norm: method.norm, eps: method.eps, targeted: false } : undefined
+}
+
 function inputOf({ run, preprocessing }: Exported): Description['input'] {
   const [channels, height, width] = run.data.shape
-  const { mean, std } = run.recipe.network
+  const { mean, std } = { mean: [], std: [], ...run.recipe.network }
   const outside = preprocessing === 'manifest'
   return {
     range: [0, 1],

@@ -1,15 +1,21 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { type Command, Option } from 'commander'
 import type { Provider } from '../../converters/onnx/runtime/session.ts'
 import { readRecipe } from '../../manifests/recipes/read.ts'
 import { BACKENDS, type Backend } from '../../trainer/engines/open.ts'
+import type { Origin } from '../../trainer/origin.ts'
 import { train } from '../../trainer/train.ts'
 import { stoppable } from '../interrupt.ts'
+import { modelArgument } from '../model-argument.ts'
 import { io, zooCommand } from '../output.ts'
+import type { Client } from '../registry/client.ts'
 import { openData } from '../registry/data.ts'
 import { clientFor, type TransferOptions, transferOptions } from '../transfer-options.ts'
 
 interface TrainFlags extends TransferOptions {
   readonly out: string
+  readonly from?: string
   readonly backend: Backend
   readonly provider?: Provider
 }
@@ -22,9 +28,11 @@ export function command(): Command {
   const training = zooCommand('train', 'Train a classifier by a recipe; the same command again resumes', [
     'zoo train mnist-demo-advbn --out runs/mnist',
     'zoo train my-recipe.json --out runs/mine --backend cuda',
+    'zoo train harden.json --out runs/hardened --from classifier.onnx',
   ])
     .argument('<recipe>', 'a recipe of the zoo by name, or a .json file')
     .requiredOption('--out <folder>', 'the folder of the run: checkpoints, history, report')
+    .option('--from <model>', 'start from a run, a zoo model, an .onnx file or an https URL')
     .addOption(backendOption)
     .addOption(
       new Option('--provider <provider>', 'where the backend ort computes (default: cpu)').choices([
@@ -36,11 +44,13 @@ export function command(): Command {
   return transferOptions(training).action(async (name: string, options: TrainFlags) => {
     const out = io(options)
     const client = clientFor(options, out)
+    const from = options.from === undefined ? undefined : await originOf(client, options.from)
     const summary = await stoppable((signal) =>
       train(
         readRecipe(name),
         {
           out: options.out,
+          from,
           backend: options.backend,
           provider: options.provider,
           open: (data) => openData(client, data),
@@ -60,4 +70,11 @@ export function command(): Command {
       ].join('\n')
     })
   })
+}
+
+/** A run's folder as it is; anything else is a model, with what its manifest says of its images. */
+async function originOf(client: Client, spec: string): Promise<Origin> {
+  if (existsSync(join(spec, 'run.json'))) return { path: spec }
+  const { path, manifest } = await modelArgument(client, spec)
+  return { path, input: manifest?.input }
 }

@@ -49,7 +49,7 @@ export async function savedRun(folder: string, saved: Saved = {}): Promise<strin
   const run = planRun(recipe, noise(80))
   await claimFolder(folder, run)
   const tensors = new Map<string, Tensor>()
-  for (const [i, { name, role, value }] of networkOf(run).weights.entries()) {
+  for (const [i, { name, role, value }] of (await networkOf(run, folder)).weights.entries()) {
     const drawn = Float32Array.from(uniforms([i, 7], value.size), (u) => u + 0.5)
     const scale = name === 'classifier/kernel' ? (saved.logitScale ?? 1) : 1
     const kernel = value.floats.map((weight) => weight * scale)

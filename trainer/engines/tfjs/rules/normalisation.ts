@@ -116,7 +116,40 @@ const instanceNormalization: Rule = ({ attributes, input }) => {
   return inOnnx(tf.add(tf.mul(normal, perChannel(input(1).tensor)), perChannel(input(2).tensor)))
 }
 
+const layerNormalization: Rule = ({ attributes, input, optional }) => {
+  const x = toOnnx(input(0))
+  const axis = attributes.int('axis', -1)
+  const first = axis < 0 ? axis + x.rank : axis
+  const axes = x.shape.map((_, i) => i).slice(first)
+  const { mean, variance } = tf.moments(x, axes, true)
+  const normal = tf.mul(tf.sub(x, mean), tf.rsqrt(tf.add(variance, attributes.float('epsilon', 1e-5))))
+  const scaled = tf.mul(normal, toOnnx(input(1)))
+  const shift = optional(2)
+  return inOnnx(shift ? tf.add(scaled, toOnnx(shift)) : scaled)
+}
+
+/** Across channels (Krizhevsky et al. 2012): x / (bias + alpha/size · Σ x²)^beta over `size` neighbours. */
+const lrn: Rule = ({ attributes, input }) => {
+  const x = toNhwc(input(0))
+  const size = attributes.int('size', 1)
+  const before = Math.floor((size - 1) / 2)
+  const squares = tf.pad(tf.square(x), [
+    [0, 0],
+    [0, 0],
+    [0, 0],
+    [before, size - 1 - before],
+  ])
+  const window = Array.from({ length: size }, (_, i) =>
+    tf.slice(squares, [0, 0, 0, i], [x.shape[0], x.shape[1], x.shape[2], x.shape[3]]),
+  )
+  const scaled = tf.mul(tf.addN(window), attributes.float('alpha', 1e-4) / size)
+  const denominator = tf.pow(tf.add(scaled, attributes.float('bias', 1)), attributes.float('beta', 0.75))
+  return inNhwc(tf.div(x, denominator))
+}
+
 export const NORMALISATION: RuleTable = {
+  LayerNormalization: layerNormalization,
+  LRN: lrn,
   BatchNormalization: batchNormalization,
   InstanceNormalization: instanceNormalization,
 }
