@@ -6,6 +6,7 @@ import { readRecipe } from '../../manifests/recipes/read.ts'
 import { BACKENDS, type Backend } from '../../trainer/engines/open.ts'
 import type { Origin } from '../../trainer/origin.ts'
 import { train } from '../../trainer/train.ts'
+import { type InputFlags, inputFrom, withInputOptions } from '../input-options.ts'
 import { stoppable } from '../interrupt.ts'
 import { modelArgument } from '../model-argument.ts'
 import { io, zooCommand } from '../output.ts'
@@ -13,7 +14,7 @@ import type { Client } from '../registry/client.ts'
 import { openData } from '../registry/data.ts'
 import { clientFor, type TransferOptions, transferOptions } from '../transfer-options.ts'
 
-interface TrainFlags extends TransferOptions {
+interface TrainFlags extends TransferOptions, InputFlags {
   readonly out: string
   readonly from?: string
   readonly backend: Backend
@@ -28,7 +29,7 @@ export function command(): Command {
   const training = zooCommand('train', 'Train a classifier by a recipe; the same command again resumes', [
     'zoo train mnist-demo-advbn --out runs/mnist',
     'zoo train my-recipe.json --out runs/mine --backend cuda',
-    'zoo train harden.json --out runs/hardened --from classifier.onnx',
+    'zoo train harden.json --out runs/hardened --from classifier.onnx --range 0,255',
   ])
     .argument('<recipe>', 'a recipe of the zoo by name, or a .json file')
     .requiredOption('--out <folder>', 'the folder of the run: checkpoints, history, report')
@@ -41,10 +42,10 @@ export function command(): Command {
         'webgpu',
       ]),
     )
-  return transferOptions(training).action(async (name: string, options: TrainFlags) => {
+  return transferOptions(withInputOptions(training)).action(async (name: string, options: TrainFlags) => {
     const out = io(options)
     const client = clientFor(options, out)
-    const from = options.from === undefined ? undefined : await originOf(client, options.from)
+    const from = options.from === undefined ? undefined : await originOf(client, options.from, options)
     const summary = await stoppable((signal) =>
       train(
         readRecipe(name),
@@ -72,9 +73,9 @@ export function command(): Command {
   })
 }
 
-/** A run's folder as it is; anything else is a model, with what its manifest says of its images. */
-async function originOf(client: Client, spec: string): Promise<Origin> {
+/** A run's folder as it is; anything else is a model, with what flags or its manifest say of its images. */
+async function originOf(client: Client, spec: string, flags: InputFlags): Promise<Origin> {
   if (existsSync(join(spec, 'run.json'))) return { path: spec }
   const { path, manifest } = await modelArgument(client, spec)
-  return { path, input: manifest?.input }
+  return { path, input: inputFrom(flags, manifest?.input) }
 }
