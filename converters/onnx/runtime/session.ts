@@ -8,6 +8,8 @@ export interface SessionOptions {
   /** Threads inside one operator; default: all cores. */
   readonly threads?: number
   readonly optimisation?: 'disabled' | 'basic' | 'extended' | 'all'
+  /** Gives memory back after each run rather than keeping it for the next: for many sessions that run in turn. */
+  readonly returnMemory?: boolean
 }
 
 export interface SessionValue {

@@ -168,7 +168,10 @@ class ChainBuilder {
     const key = JSON.stringify([segment.key, request, this.#entry?.dims ?? null])
     let program = this.programs.get(key)
     if (!program) {
-      program = await Program.build(graph, feeds, request, weights, this.#options)
+      program = await Program.build(graph, feeds, request, weights, {
+        ...this.#options,
+        returnMemory: true,
+      })
       this.programs.set(key, program)
     }
     return program.bind(weights)
