@@ -16,6 +16,7 @@ import type { Figures, MethodContext } from './methods/method.ts'
 import { stepOf } from './methods/table.ts'
 import type { Network } from './network.ts'
 import { type Origin, openOrigin, startedFrom } from './origin.ts'
+import { writeReport } from './report.ts'
 import { claimFolder, digest, networkOf, originIn, planRun, type Run } from './run.ts'
 import { learningRateAt, stepsOf } from './schedule.ts'
 import { validator } from './validate.ts'
@@ -259,6 +260,7 @@ class Training {
       tensors,
     }
     await writeCheckpoint(this.#out, checkpoint)
+    await writeReport(this.#out, this.#run, checkpoint, this.#total)
   }
 
   #diverged(figures: Figures): ZooError {
