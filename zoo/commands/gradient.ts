@@ -88,7 +88,14 @@ async function run(path: string, options: Options): Promise<void> {
     ...(input?.labelOffset && { labelOffset: input.labelOffset }),
   })
   const tested = options.selfTest
-    ? await selfTest(model, { image, shape, batch, classes, open: openChildSession })
+    ? await selfTest(model, {
+        image,
+        shape,
+        batch,
+        classes,
+        unit: input !== undefined,
+        open: openChildSession,
+      })
     : undefined
   if (tested && !tested.passed)
     throw new ZooError(
