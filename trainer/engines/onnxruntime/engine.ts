@@ -12,7 +12,7 @@ import type {
   Values,
   WeightSpec,
 } from '../engine.ts'
-import { openRunner } from './open-runner.ts'
+import { isDeep, openRunner } from './open-runner.ts'
 import { Sharded } from './parallel/sharded.ts'
 import { Workers } from './parallel/workers.ts'
 import { ancestorsOf, type ProgramRequest } from './prepare.ts'
@@ -131,9 +131,8 @@ export class OnnxruntimeEngine implements Engine {
     // Passes that leave weights alone take each example for itself, unless normalised by the batch: `faster` sees that.
     const { count } = this.#workers
     const rows = Math.min(...Object.values(feeds).map(({ dims }) => dims[0] ?? 1))
-    const shareable =
-      this.#provider === 'cpu' && request.passing === undefined && count > 1 && rows >= 2 * count
-    if (!shareable) return runner
+    const shareable = this.#provider === 'cpu' && request.passing === undefined && !isDeep(graph, request)
+    if (!shareable || count < 2 || rows < 2 * count) return runner
     const run = (way: Runner) => way.run(feeds)
     await run(runner)
     if ((await duration(() => run(runner))) < WORTH_SHARING) return runner
