@@ -1,4 +1,4 @@
-import type { AttackEntry } from '../../manifests/schema/battery.ts'
+import { type AttackEntry, scoreNames } from '../../manifests/schema/battery.ts'
 import type { AttackResult, ExampleRow, Share } from '../../manifests/schema/result.ts'
 import { isBounded } from '../attacks/table.ts'
 import { wilson } from '../statistics/wilson.ts'
@@ -66,17 +66,13 @@ export function tally(protocol: Protocol, blocks: readonly BlockResults[]): Tall
 
 /** Where an attack is scored: at its end, or at iterations that its battery names. */
 const checkpointsOf = (entry: AttackEntry): number[] =>
-  entry.kind === 'pgd' && entry.score === 'final' ? [entry.iterations].flat().sort((a, b) => a - b) : [END]
-
-const columnName = (entry: AttackEntry, checkpoint: number): string =>
-  entry.kind === 'pgd' && Array.isArray(entry.iterations) && entry.score === 'final'
-    ? `${entry.name}-${checkpoint}`
-    : entry.name
+  entry.kind === 'pgd' && entry.score === 'final' ? [entry.iterations].flat() : [END]
 
 /** An attack's columns: one for each checkpoint, with its restarts joined. */
 function columnsOf(entry: AttackEntry, blocks: readonly (readonly UnitResult[])[]): Column[] {
   const units = blocks.flat()
-  return checkpointsOf(entry).map((checkpoint) => {
+  const names = scoreNames(entry)
+  return checkpointsOf(entry).map((checkpoint, n) => {
     const cells = new Map<number, Cell>()
     let seconds = 0
     for (const unit of units) {
@@ -98,7 +94,7 @@ function columnsOf(entry: AttackEntry, blocks: readonly (readonly UnitResult[])[
     const total = (kind: 'forwards' | 'backwards') =>
       [...cells.values()].reduce((sum, cell) => sum + cell[kind], 0)
     return {
-      name: columnName(entry, checkpoint),
+      name: names[n]!,
       entry,
       checkpoint,
       cells,

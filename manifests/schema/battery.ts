@@ -107,26 +107,52 @@ export const attackSchema = z.discriminatedUnion('kind', [
 ])
 
 /** A versioned list of attacks and what their outcomes add up to. A change that can change a number is a new version. */
-export const batterySchema = z.strictObject({
-  $schema: z.string().optional(),
-  schemaVersion: z.literal(1),
-  id: z.string().regex(/^[a-z0-9]+(-[a-z0-9]+)*$/),
-  version: z.string().min(1),
-  description: z.string().min(1),
-  source: z.string().optional(),
-  /**
-   * `worst-case`: each attack runs on the examples that still stand, and an example is robust if none broke it.
-   * `each`: every attack runs on every image, and `robust` is what the attack of that name leaves.
-   */
-  aggregation: z.enum(['worst-case', 'each']),
-  /** Under `each`: the attack, or the iteration of an attack, that `robust` is taken from; the smallest accuracy when absent. */
-  decisive: z.string().optional(),
-  attacks: z.array(attackSchema).min(1),
-  /** Images on which the warning checks are run: PGD with one, some and twice as many steps, and at eps 0.5; 0 for none. */
-  checks: z.int().nonnegative().default(64),
-  /** The field's customary threats: used where neither options, data set nor model say otherwise. The first is the default norm. */
-  threats: z.array(z.strictObject({ dataset: z.string(), norm: normSchema, eps: epsSchema })).default([]),
-})
+export const batterySchema = z
+  .strictObject({
+    $schema: z.string().optional(),
+    schemaVersion: z.literal(1),
+    id: z.string().regex(/^[a-z0-9]+(-[a-z0-9]+)*$/),
+    version: z.string().min(1),
+    description: z.string().min(1),
+    source: z.string().optional(),
+    /**
+     * `worst-case`: each attack runs on the examples that still stand, and an example is robust if none broke it.
+     * `each`: every attack runs on every image, and `robust` is what the attack of that name leaves.
+     */
+    aggregation: z.enum(['worst-case', 'each']),
+    /** Under `each`: the attack, or the iteration of an attack, that `robust` is taken from; the smallest accuracy when absent. */
+    decisive: z.string().optional(),
+    attacks: z.array(attackSchema).min(1),
+    /** Images on which the warning checks are run: PGD with one, some and twice as many steps, and at eps 0.5; 0 for none. */
+    checks: z.int().nonnegative().default(64),
+    /** The field's customary threats: used where neither options, data set nor model say otherwise. The first is the default norm. */
+    threats: z.array(z.strictObject({ dataset: z.string(), norm: normSchema, eps: epsSchema })).default([]),
+  })
+  .check(({ value, issues }) => {
+    const complain = (message: string, path: (string | number)[]) =>
+      issues.push({ code: 'custom', message, path, input: value })
+    for (const [i, attack] of value.attacks.entries()) {
+      const others = value.attacks.slice(0, i)
+      const norms = (entry: AttackEntry) => entry.norms ?? normSchema.options
+      if (
+        others.some(
+          (other) => other.name === attack.name && norms(other).some((norm) => norms(attack).includes(norm)),
+        )
+      )
+        complain(`two attacks for one norm are called ${attack.name}`, ['attacks', i, 'name'])
+      if (attack.kind === 'pgd' && Array.isArray(attack.iterations) && attack.score !== 'final')
+        complain('only final iterates can be scored at several iterations', ['attacks', i, 'score'])
+    }
+    const names = value.attacks.flatMap(scoreNames)
+    if (value.decisive !== undefined && !names.includes(value.decisive))
+      complain(`no attack is scored as ${value.decisive}: there are ${names.join(', ')}`, ['decisive'])
+  })
+
+/** What results call an attack's scores: its name, with the iteration where it is scored at several. */
+export const scoreNames = (entry: AttackEntry): string[] =>
+  entry.kind === 'pgd' && Array.isArray(entry.iterations)
+    ? entry.iterations.map((iteration) => `${entry.name}-${iteration}`)
+    : [entry.name]
 
 export type Battery = z.infer<typeof batterySchema>
 export type AttackEntry = z.infer<typeof attackSchema>

@@ -3,6 +3,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { packageRoot } from '../../manifests/package.ts'
+import { batterySchema } from '../../manifests/schema/battery.ts'
 import { boardPlanSchema } from '../../manifests/schema/board-plan.ts'
 import { datasetManifestSchema } from '../../manifests/schema/dataset.ts'
 import {
@@ -24,6 +25,7 @@ const PUBLISHED: Readonly<Record<string, z.ZodType>> = {
   submission: submissionSchema,
   result: resultSchema,
   examples: examplesSchema,
+  battery: batterySchema,
   model: modelManifestSchema,
   dataset: datasetManifestSchema,
   'trust-policy': trustPolicySchema,
