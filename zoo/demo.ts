@@ -10,6 +10,7 @@ import type { Result } from '../manifests/schema/result.ts'
 import type { Backend } from '../trainer/engines/open.ts'
 import { exportRun, writeExport } from '../trainer/export.ts'
 import { train } from '../trainer/train.ts'
+import { stoppable } from './interrupt.ts'
 import { modelCards } from './model-cards.ts'
 import type { Io } from './output.ts'
 import type { Client } from './registry/client.ts'
@@ -35,7 +36,6 @@ export interface DemoOptions {
   readonly short: boolean
   /** Where the training computes. */
   readonly backend: Backend
-  readonly signal: AbortSignal
 }
 
 export interface DemoEntry {
@@ -65,7 +65,7 @@ export interface DemoReport {
 export async function demo(
   client: Client,
   io: Io,
-  { out, short, backend, signal }: DemoOptions,
+  { out, short, backend }: DemoOptions,
 ): Promise<DemoReport> {
   const seconds: Record<string, number> = {}
   const timed = async <T>(stage: string, job: () => Promise<T>): Promise<T> => {
@@ -73,7 +73,6 @@ export async function demo(
     const began = performance.now()
     const result = await job()
     seconds[stage] = Math.round((performance.now() - began) / 100) / 10
-    signal.throwIfAborted()
     return result
   }
   const images = short ? SHORT.images : IMAGES
@@ -86,7 +85,9 @@ export async function demo(
     const run = join(out, 'runs', name)
     const working = join(out, 'models', name, `${name}.onnx`)
     const ledger = join(out, 'ledgers', name)
-    await timed(`train ${name}`, () => train(recipe, { out: run, backend, signal, open }, io.progress))
+    await timed(`train ${name}`, () =>
+      stoppable((signal) => train(recipe, { out: run, backend, signal, open }, io.progress)),
+    )
     await timed(`export ${name}`, async () => writeExport(await exportRun(run, { backend, open }), working))
     const pulled = await timed(`publish ${name} and pull it back`, async () => {
       const { digest } = await pushModel(client, working, { force: true })

@@ -1,4 +1,4 @@
-import { EXIT_CODES } from '../manifests/error.ts'
+import { EXIT_CODES, ZooError } from '../manifests/error.ts'
 
 const controller = new AbortController()
 let graceful = 0
@@ -16,6 +16,15 @@ export async function stoppable<T>(job: (signal: AbortSignal) => Promise<T>): Pr
     graceful--
   }
 }
+
+/** What a job ended with, or that it was told to stop: whatever goes wrong after that is a consequence. */
+export const causeOf = (error: ZooError): ZooError =>
+  controller.signal.aborted && error.code !== 'interrupted'
+    ? new ZooError('interrupted', 'stopped', {
+        hint: 'the same command again goes on where it was',
+        cause: error,
+      })
+    : error
 
 export function handleInterrupts(): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const)

@@ -2,7 +2,7 @@ import { Command, CommanderError } from 'commander'
 import { asZooError, EXIT_CODES } from '../manifests/error.ts'
 import { packageVersion } from '../manifests/package.ts'
 import { COMMANDS } from './commands.ts'
-import { handleInterrupts } from './interrupt.ts'
+import { causeOf, handleInterrupts } from './interrupt.ts'
 import { printFailure } from './output.ts'
 
 /** The command line. A command's module loads only when it is called, so `zoo --help` stays instant. */
@@ -21,7 +21,7 @@ async function main(argv: readonly string[]): Promise<number> {
     return Number(process.exitCode ?? 0)
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_CODES.usage
-    const failure = asZooError(error)
+    const failure = causeOf(asZooError(error))
     printFailure(failure, argv.includes('--json'))
     return failure.exitCode
   }

@@ -2,7 +2,6 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { Backend } from '../../trainer/engines/open.ts'
 import { type DemoReport, demo } from '../demo.ts'
-import { stoppable } from '../interrupt.ts'
 import { io, zooCommand } from '../output.ts'
 import { clientFor, type TransferOptions, transferOptions } from '../transfer-options.ts'
 import { backendOption } from './train.ts'
@@ -24,14 +23,11 @@ export function command(): Command {
     .option('--short', 'see that everything works in a minute or two; the models are too young to be judged')
   return transferOptions(demonstration).action(async (options: Options) => {
     const out = io(options)
-    const report = await stoppable((signal) =>
-      demo(clientFor(options, out), out, {
-        out: resolve(options.out ?? (options.short ? 'zoo-demo-short' : 'zoo-demo')),
-        short: options.short === true,
-        backend: options.backend,
-        signal,
-      }),
-    )
+    const report = await demo(clientFor(options, out), out, {
+      out: resolve(options.out ?? (options.short ? 'zoo-demo-short' : 'zoo-demo')),
+      short: options.short === true,
+      backend: options.backend,
+    })
     out.answer(report, describe)
   })
 }
