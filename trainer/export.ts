@@ -4,7 +4,6 @@ import { rm, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { DataSet } from '../converters/data/dataset.ts'
-import { openData } from '../converters/data/open.ts'
 import { readModel, writeModel } from '../converters/onnx/file.ts'
 import { foldBatchNorm } from '../converters/onnx/fold.ts'
 import { BUILT_OPSET, type Graph, type Model, modelOf } from '../converters/onnx/graph.ts'
@@ -15,6 +14,7 @@ import type { Progress } from '../manifests/progress.ts'
 import { type ModelManifest, modelManifestSchema } from '../manifests/schema/model.ts'
 import { parseAs } from '../manifests/schema/parse.ts'
 import { type Checkpoint, readCheckpoint } from './checkpoint/checkpoint.ts'
+import { openTrainingSet } from './data/open.ts'
 import { type Backend, openEngine } from './engines/open.ts'
 import { operationsOf } from './export/arithmetic.ts'
 import { withBatch } from './export/batch.ts'
@@ -99,8 +99,8 @@ export async function exportRun(folder: string, options: ExportOptions = {}): Pr
   const graph = float16 ? withHalfKernels(sized) : sized
   const model = withOpset({ ...folded, graph, metadata: metadataOf(manifest) }, opset)
 
-  const open = options.open ?? ((data) => openData(data))
-  const data = await open(run.recipe.data.validation ?? run.recipe.data.train)
+  const { validation, train } = run.recipe.data
+  const data = await openTrainingSet(validation ?? train, run.recipe, options.open)
   const weights = network.weights.map((weight) => ({
     ...weight,
     value: trained.get(weight.name) ?? weight.value,
@@ -119,6 +119,7 @@ export async function exportRun(folder: string, options: ExportOptions = {}): Pr
     return { model, manifest, parity }
   } finally {
     engine.dispose()
+    await data.close?.()
   }
 }
 

@@ -1,14 +1,14 @@
 import { setImmediate as breathe } from 'node:timers/promises'
 import type { DataSet } from '../converters/data/dataset.ts'
-import { openData } from '../converters/data/open.ts'
 import type { Provider } from '../converters/onnx/runtime/session.ts'
 import type { Tensor } from '../converters/onnx/tensor.ts'
 import { ZooError } from '../manifests/error.ts'
 import { type Progress, silent } from '../manifests/progress.ts'
 import type { Recipe } from '../manifests/schema/recipe.ts'
 import { type Checkpoint, readCheckpoint, writeCheckpoint } from './checkpoint/checkpoint.ts'
-import { augmentation } from './data/augment.ts'
 import { Batches } from './data/batches.ts'
+import { openTrainingSet } from './data/open.ts'
+import type { TrainingSet } from './data/training-set.ts'
 import type { Engine } from './engines/engine.ts'
 import { BACKENDS, type Backend, openEngine } from './engines/open.ts'
 import { History, type HistoryRow } from './history.ts'
@@ -64,14 +64,32 @@ export async function train(
   options: TrainOptions,
   progress: Progress = silent,
 ): Promise<TrainSummary> {
-  const open = options.open ?? ((data) => openData(data))
-  const data = await open(recipe.data.train)
+  const opened: TrainingSet[] = []
+  const open = async (place: string): Promise<TrainingSet> => {
+    const data = await openTrainingSet(place, recipe, options.open)
+    opened.push(data)
+    return data
+  }
+  try {
+    return await trainOn(await open(recipe.data.train), open, recipe, options, progress)
+  } finally {
+    for (const data of opened) await data.close?.()
+  }
+}
+
+async function trainOn(
+  data: TrainingSet,
+  open: (place: string) => Promise<TrainingSet>,
+  recipe: Recipe,
+  options: TrainOptions,
+  progress: Progress,
+): Promise<TrainSummary> {
   const from = options.from && (await openOrigin(options.from, recipe, data))
   const run = planRun(recipe, data, from?.identity ?? (await originIn(options.out)))
   await claimFolder(options.out, run)
   await from?.settle(options.out)
   const network = startedFrom(await networkOf(run, options.out), from?.weights)
-  const batches = new Batches(data, recipe.batch, recipe.seed, augmentation(recipe.data.augmentation))
+  const batches = new Batches(data, recipe.batch, recipe.seed, recipe.data.augmentation)
   const checkpoint = await readCheckpoint(options.out)
   const engine = await openEngine(backendFor(options.backend ?? 'auto', checkpoint), {
     weights: network.weights,

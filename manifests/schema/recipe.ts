@@ -207,9 +207,11 @@ const recipeObject = z.strictObject({
   /** Where the recipe comes from: paper, section, or "ours". */
   source: z.string().min(1),
   data: z.strictObject({
-    /** As `zoo eval --data` takes it: `mnist:train`, a folder, an .npz. */
+    /** As `zoo eval --data` takes it (`mnist:train`, a folder, an .npz), or a folder with one of photos for each class. */
     train: z.string().min(1),
     validation: z.string().optional(),
+    /** Height and width of the images, where the data is a folder with a folder of photos for each class. */
+    size: z.tuple([z.int().positive(), z.int().positive()]).default([224, 224]),
     /** How many classes there are, where the data doesn't say. */
     classes: z.int().min(2).optional(),
     augmentation: z.enum(['none', 'pad-crop', 'pad-crop-flip', 'imagenet']).default('none'),

@@ -1,5 +1,4 @@
-import { integers, type Key, keyOf } from '../../converters/perturb/random.ts'
-import { ZooError } from '../../manifests/error.ts'
+import { integers, type Key } from '../../converters/perturb/random.ts'
 import type { Recipe } from '../../manifests/schema/recipe.ts'
 
 /** Varies images [N, C, H, W]; what happens to an example depends on the key and the example alone. */
@@ -10,7 +9,6 @@ export type Augmentation = (
   key: Key,
 ) => Float32Array
 
-const AUGMENT = keyOf('augment')
 const PADDING = 4
 
 /** Moves by up to four pixels, zeros coming in, and mirrors half of the images (He et al. 2016, section 4.2). */
@@ -20,11 +18,11 @@ const padCrop =
     const moved = new Float32Array(images.length)
     const size = channels * height * width
     examples.forEach((example, row) => {
-      const [down, across, side] = integers(
-        [...key, AUGMENT, example],
-        3,
-        2 * (2 * PADDING + 1),
-      ) as unknown as [number, number, number]
+      const [down, across, side] = integers([...key, example], 3, 2 * (2 * PADDING + 1)) as unknown as [
+        number,
+        number,
+        number,
+      ]
       const dy = (down % (2 * PADDING + 1)) - PADDING
       const dx = (across % (2 * PADDING + 1)) - PADDING
       const mirrored = flips && side % 2 === 1
@@ -39,7 +37,7 @@ const padCrop =
     return moved
   }
 
-export function augmentation(name: Recipe['data']['augmentation']): Augmentation {
+export function augmentation(name: Exclude<Recipe['data']['augmentation'], 'imagenet'>): Augmentation {
   switch (name) {
     case 'none':
       return (images) => images
@@ -47,7 +45,5 @@ export function augmentation(name: Recipe['data']['augmentation']): Augmentation
       return padCrop(false)
     case 'pad-crop-flip':
       return padCrop(true)
-    case 'imagenet':
-      throw new ZooError('invalid-manifest', 'the imagenet augmentation needs a folder of images')
   }
 }

@@ -14,10 +14,10 @@ it('takes every example once an epoch, in an order of its own', () => {
 
 it('gives the same batch for the same number, whatever was read before', async () => {
   const data = stripes(50)
-  const sequential = new Batches(data, 8, 3, augmentation('pad-crop-flip'))
+  const sequential = new Batches(data, 8, 3, 'pad-crop-flip')
   const batches = []
   for (let step = 0; step < 9; step++) batches.push(await sequential.at(step))
-  const resumed = await new Batches(data, 8, 3, augmentation('pad-crop-flip')).at(8)
+  const resumed = await new Batches(data, 8, 3, 'pad-crop-flip').at(8)
   expect(resumed.examples).toEqual(batches[8]!.examples)
   expect(resumed.images.floats).toEqual(batches[8]!.images.floats)
   const epoch = batches.slice(0, 6).flatMap(({ examples }) => examples)
@@ -25,7 +25,13 @@ it('gives the same batch for the same number, whatever was read before', async (
 })
 
 it('refuses data smaller than a batch', () => {
-  expect(() => new Batches(stripes(4), 8, 0, augmentation('none'))).toThrow(
+  expect(() => new Batches(stripes(4), 8, 0, 'none')).toThrow(
+    expect.objectContaining({ code: 'invalid-data' }),
+  )
+})
+
+it('wants photos where they are to be varied as photos', () => {
+  expect(() => new Batches(stripes(40), 8, 0, 'imagenet')).toThrow(
     expect.objectContaining({ code: 'invalid-data' }),
   )
 })
