@@ -16,6 +16,7 @@ import type { MethodContext } from '../../../trainer/methods/method.ts'
 import { stepOf } from '../../../trainer/methods/table.ts'
 import { type Network, resnetNetwork } from '../../../trainer/network.ts'
 import { stripes } from '../stripes.ts'
+import { attack, EPS, METHODS } from './cases.ts'
 
 let folder: string
 beforeAll(async () => {
@@ -37,7 +38,6 @@ const networkWith = (kind: string): Network => {
 }
 
 const BATCH = 16
-const EPS = 0.1
 
 interface Trace {
   /** Images that were trained on, pass by pass. */
@@ -90,31 +90,6 @@ async function batchAt(step: number) {
   const { images, labels } = await stripes(64).read(examples)
   return { images: Tensor.float32([BATCH, 1, 8, 8], images), labels, examples, step }
 }
-
-const attack = { eps: EPS, step: 0.05, steps: 2 }
-/** Every method, the norms it is tried with, and how many weight steps it takes for a batch. */
-const METHODS: readonly {
-  spec: { name: string } & Record<string, unknown>
-  norms?: string[]
-  updates?: number
-}[] = [
-  { spec: { name: 'standard' } },
-  { spec: { name: 'pgd-at', attack, cleanRatio: 0.5 }, norms: ['batch', 'mixture'] },
-  { spec: { name: 'fgsm-at', eps: EPS }, norms: ['batch', 'mixture'] },
-  { spec: { name: 'fast-at', eps: EPS, guard: 0.9 } },
-  { spec: { name: 'free-at', eps: EPS, step: EPS, replays: 3 }, updates: 3 },
-  { spec: { name: 'yopo', eps: EPS, step: 0.05, passes: 2, innerSteps: 3 } },
-  { spec: { name: 'alp', attack } },
-  { spec: { name: 'trades', beta: 1, attack: { ...attack, start: 'near' } }, norms: ['batch', 'mixture'] },
-  { spec: { name: 'mart', attack } },
-  { spec: { name: 'advprop', attack }, norms: ['mixture'] },
-  { spec: { name: 'awp', gamma: 0.01, method: { name: 'trades', attack } } },
-  { spec: { name: 'ensemble-at', eps: EPS, sources: ['static.onnx'] } },
-  { spec: { name: 'bilateral', eps: EPS } },
-  { spec: { name: 'feature-scattering', eps: EPS } },
-  { spec: { name: 'llr', eps: EPS, step: 0.02, steps: 3 } },
-  { spec: { name: 'iaat', attack, gamma: 0.02, warmUpEpochs: 0 } },
-]
 
 describe.each(METHODS)('$spec.name', ({ spec, norms = ['batch'], updates = 1 }) => {
   it.each(norms)('learns stripes with norm %s, on images inside the ball', async (kind) => {

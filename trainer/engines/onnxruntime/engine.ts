@@ -39,6 +39,7 @@ export class OnnxruntimeEngine implements Engine {
   readonly #workers: Workers
   /** What runs each graph, by what is computed and from which shapes. */
   readonly #runners = new Map<Graph, Map<string, Promise<Runner>>>()
+  #last: Promise<unknown> = Promise.resolve()
 
   constructor(options: OnnxruntimeOptions) {
     const { weights, statisticsMomentum, provider = 'cpu' } = options
@@ -50,14 +51,13 @@ export class OnnxruntimeEngine implements Engine {
   }
 
   async forward({ graph }: TrainingForm, feeds: Feeds, outputs = outputsOf(graph)): Promise<Values> {
-    const runner = await this.#runner(graph, feeds, { outputs, withRespectTo: [] })
-    return await runner.run(feeds)
+    return await this.#run(graph, feeds, { outputs, withRespectTo: [] })
   }
 
   async gradient({ graph }: TrainingForm, feeds: Feeds, request: GradientRequest): Promise<Answer> {
     const { of, withRespectTo } = request
-    const runner = await this.#runner(graph, feeds, { outputs: outputsOf(graph), of, withRespectTo })
-    return sorted(await runner.run(feeds), withRespectTo)
+    const results = await this.#run(graph, feeds, { outputs: outputsOf(graph), of, withRespectTo })
+    return sorted(results, withRespectTo)
   }
 
   async accumulate(form: TrainingForm, feeds: Feeds, request: AccumulateRequest): Promise<Answer> {
@@ -67,13 +67,12 @@ export class OnnxruntimeEngine implements Engine {
     const trained = [...graph.initializers.keys()].filter(
       (name) => this.#weights.isTrainable(name) && needed.has(name),
     )
-    const runner = await this.#runner(graph, feeds, {
+    const results = await this.#run(graph, feeds, {
       outputs: outputsOf(graph),
       of,
       withRespectTo: [...withRespectTo, ...trained],
       passing: [...trained.map(gradientName), ...statistics.map(([, batch]) => batch)],
     })
-    const results = await runner.run(feeds)
     const examples = results[of]!.size
     for (const name of trained)
       this.#weights.accumulate(name, results[gradientName(name)]!.floats, weight / examples)
@@ -114,6 +113,13 @@ export class OnnxruntimeEngine implements Engine {
       for (const runner of runners.values()) runner.then((built) => built.release()).catch(() => {})
     this.#runners.clear()
     this.#workers.end()
+  }
+
+  /** One request after the other: what is computed on the way lies in memory that all runs of a graph share. */
+  #run(graph: Graph, feeds: Feeds, request: ProgramRequest): Promise<Record<string, Tensor>> {
+    const result = this.#last.then(async () => (await this.#runner(graph, feeds, request)).run(feeds))
+    this.#last = result.catch(() => {})
+    return result
   }
 
   #runner(graph: Graph, feeds: Feeds, request: ProgramRequest): Promise<Runner> {
