@@ -13,6 +13,7 @@ import {
   trackSchema,
 } from '../../manifests/schema/leaderboard.ts'
 import { modelManifestSchema } from '../../manifests/schema/model.ts'
+import { recipeSchema } from '../../manifests/schema/recipe.ts'
 import { examplesSchema, resultSchema } from '../../manifests/schema/result.ts'
 import { trustPolicySchema } from '../../manifests/schema/trust.ts'
 
@@ -27,6 +28,7 @@ const PUBLISHED: Readonly<Record<string, z.ZodType>> = {
   examples: examplesSchema,
   battery: batterySchema,
   model: modelManifestSchema,
+  recipe: recipeSchema,
   dataset: datasetManifestSchema,
   'trust-policy': trustPolicySchema,
 }
