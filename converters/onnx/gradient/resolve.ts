@@ -3,6 +3,7 @@ import { Attributes, type Graph, type Model, type Node } from '../graph.ts'
 import { prune } from '../prune.ts'
 import type { Facts } from './facts.ts'
 import { type ProbeOptions, probe } from './probe.ts'
+import { lowerSequences } from './sequences.ts'
 
 export interface Resolved {
   readonly model: Model
@@ -10,7 +11,8 @@ export interface Resolved {
 }
 
 /**
- * Replaces what shapes decide by what it comes to: shape arithmetic by constants, `If` by the branch that is taken.
+ * Replaces what shapes decide by what it comes to: shape arithmetic by constants, `If` by the branch that is taken,
+ * sequences by their elements.
  * With a batch size given, the model's batch axis is fixed to it first.
  *
  * @throws ZooError `unsupported-model`; see `probe`
@@ -18,8 +20,8 @@ export interface Resolved {
 export async function resolve(model: Model, options: ProbeOptions = {}): Promise<Resolved> {
   const sized = options.batch === undefined ? model : withBatch(model, options.batch)
   const facts = await probe(sized, options)
-  const inlined = inlineBranches(sized.graph, facts)
-  if (inlined !== sized.graph) return resolve({ ...sized, graph: inlined }, options)
+  const simpler = lowerSequences(inlineBranches(sized.graph, facts), facts)
+  if (simpler !== sized.graph) return resolve({ ...sized, graph: simpler }, options)
   return { model: { ...sized, graph: foldConstants(sized.graph, facts) }, facts }
 }
 

@@ -258,6 +258,59 @@ describe('shapes', () => {
   })
 })
 
+describe('sequences', () => {
+  const cases: readonly (readonly [string, (b: GraphBuilder, z: string) => string])[] = [
+    [
+      'split into equal parts and joined again',
+      (b, z) => {
+        const parts = b.op('SplitToSequence', [z, b.constant('int64', [], [2])], { axis: 1 })
+        const at = (i: number): string => b.op('SequenceAt', [parts, b.constant('int64', [], [i])])
+        return b.op('ConcatFromSequence', [b.op('SequenceConstruct', [at(0), at(-1)])], { axis: 1 })
+      },
+    ],
+    [
+      'unbound and stacked again',
+      (b, z) => {
+        const parts = b.op('SplitToSequence', [z], { axis: 1, keepdims: 0 })
+        const columns = [0, 1, 2, 3].map((i) => b.op('SequenceAt', [parts, b.constant('int64', [], [i])]))
+        return b.op('ConcatFromSequence', [b.op('SequenceConstruct', columns)], { axis: 1, new_axis: 1 })
+      },
+    ],
+    [
+      'split into given lengths',
+      (b, z) => {
+        const parts = b.op('SplitToSequence', [z, b.int64s([1, 3])], { axis: -1 })
+        return b.op('ConcatFromSequence', [parts], { axis: 1 })
+      },
+    ],
+  ]
+  test.each(cases)('%s', async (_, tail) => {
+    const classifier = await prepareClassifier(tinyClassifier({ tail }))
+    expect(classifier.model.graph.nodes.some(({ opType }) => opType.includes('Sequence'))).toBe(false)
+    expectClose(await logitsOf(classifier), await plain())
+    const gradient = await lossGradient(classifier, { loss: 'ce' })
+    const label = Tensor.int64([2], [0, 1])
+    const own = await lossGradient(await prepareClassifier(tinyClassifier()), { loss: 'ce' })
+    const known = (await run(own, { input: images, label })).gradient!.numbers
+    expectClose((await run(gradient, { input: images, label })).gradient!.numbers, known)
+  })
+})
+
+test('a quantised model gets the gradient of the numbers it stands for', async () => {
+  const quantised = (b: GraphBuilder, value: string): string => {
+    const [scale, zero] = [b.scalar(0.02), b.constant('uint8', [], [128])]
+    return b.op('DequantizeLinear', [b.op('QuantizeLinear', [value, scale, zero]), scale, zero])
+  }
+  const gradientFor = async (model: Model): Promise<number[]> => {
+    const graph = await lossGradient(await prepareClassifier(model), { loss: 'ce' })
+    return (await run(graph, { input: images, label: Tensor.int64([2], [0, 1]) })).gradient!.numbers
+  }
+  const known = await gradientFor(tinyClassifier())
+  const computed = await gradientFor(tinyClassifier({ head: quantised }))
+  const norm = (values: readonly number[]): number => Math.hypot(...values)
+  expect(norm(computed.map((value, i) => value - known[i]!)) / norm(known)).toBeLessThan(0.1)
+})
+
 test('float16 models are computed in float32', async () => {
   const model = half(tinyClassifier())
   const classifier = await prepareClassifier(model, { input: described({}) })
