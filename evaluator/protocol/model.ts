@@ -22,7 +22,7 @@ export interface AttackedModel {
   /** Channels, height, width. */
   readonly shape: readonly [number, number, number]
   readonly classes: number
-  /** Most rows in one call. */
+  /** Most rows in one call. What is passed to a call may be overwritten after its answer. */
   readonly batch: number
   /** The forward-only model, which judges. `x` is [rows, C*H*W]; the answer is [rows, classes]. */
   forward(x: Float32Array): Promise<Float32Array>

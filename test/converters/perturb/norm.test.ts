@@ -79,6 +79,14 @@ describe('l1.project', () => {
   })
 })
 
+describe('linf.ascend', () => {
+  it('goes by the sign alone, and leaves what has no gradient', () => {
+    const x = new Float32Array(6)
+    NORMS.linf.ascend(x, Float32Array.of(3, -1e-30, 0, -0, 1e-42, -5), 0.5)
+    expect([...x].map((value) => value + 0)).toEqual([0.5, -0.5, 0, 0, 0.5, -0.5])
+  })
+})
+
 describe('pgdStep', () => {
   it('steps each row in its own ball', () => {
     const origin = Float32Array.of(0.5, 0.5, 0.98, 0.5)
