@@ -14,12 +14,15 @@ export interface EngineOptions {
    * memory grows with the square root of the depth. An engine that frees memory in other ways may ignore it.
    */
   readonly recompute?: boolean
+  /** Processes that share every batch, for engines on tfjs; the engine on onnxruntime shares by itself. */
+  readonly processes?: number
   /** Where the engine on onnxruntime computes; the others decide by their backend. */
   readonly provider?: Provider
 }
 
 /** @throws ZooError `backend-unavailable` */
 export async function openEngine(backend: Backend, options: EngineOptions): Promise<Engine> {
+  const { processes = 1 } = options
   if (backend === 'auto') {
     const { bestBackend } = await import('./best.ts')
     return openEngine(await bestBackend(), options)
@@ -31,5 +34,8 @@ export async function openEngine(backend: Backend, options: EngineOptions): Prom
   const { useBackend } = await import('./tfjs/backend.ts')
   const { TfjsEngine } = await import('./tfjs/engine.ts')
   await useBackend(backend)
-  return new TfjsEngine({ ...options, backend })
+  const engine = new TfjsEngine({ ...options, backend })
+  if (processes === 1) return engine
+  const { ParallelEngine } = await import('./parallel/engine.ts')
+  return ParallelEngine.open(engine, { ...options, backend }, processes)
 }

@@ -107,6 +107,27 @@ export class TfjsEngine implements Engine {
     return await this.#weights.values(averaged)
   }
 
+  /** What processes that share a batch exchange: see `ParallelEngine`. */
+  async takeGradient(): Promise<Map<string, Tensor>> {
+    await switchTo(this.backend)
+    return await this.#weights.takeGradient()
+  }
+
+  async addGradient(gradients: ReadonlyMap<string, Tensor>): Promise<void> {
+    await switchTo(this.backend)
+    this.#weights.addGradient(gradients)
+  }
+
+  async statistics(): Promise<Map<string, Tensor>> {
+    await switchTo(this.backend)
+    return await this.#weights.statistics()
+  }
+
+  async setWeights(values: ReadonlyMap<string, Tensor>): Promise<void> {
+    await switchTo(this.backend)
+    this.#weights.set(values)
+  }
+
   dispose(): void {
     this.#weights.dispose()
     for (const { tensor } of this.#constants.values()) tensor.dispose()

@@ -80,6 +80,43 @@ export class WeightTable {
     batch.dispose()
   }
 
+  /** Hands the accumulated gradients over, by weight, and forgets them. */
+  async takeGradient(): Promise<Map<string, Tensor>> {
+    const gradients = new Map<string, Tensor>()
+    for (const [name, { layout, slots }] of this.#entries) {
+      if (!slots.gradient) continue
+      gradients.set(name, await download({ tensor: slots.gradient, layout }))
+      drop(slots, 'gradient')
+    }
+    return gradients
+  }
+
+  addGradient(gradients: ReadonlyMap<string, Tensor>): void {
+    for (const [name, tensor] of gradients) {
+      const { layout } = this.#entries.get(name)!
+      this.accumulate(
+        name,
+        tf.tidy(() => tf.clone(toLayout(upload(tensor), layout))),
+        1,
+      )
+    }
+  }
+
+  async statistics(): Promise<Map<string, Tensor>> {
+    const statistics = new Map<string, Tensor>()
+    for (const [name, { role, layout, slots }] of this.#entries)
+      if (role === 'statistic') statistics.set(name, await download({ tensor: slots.value, layout }))
+    return statistics
+  }
+
+  /** New values for some weights. */
+  set(values: ReadonlyMap<string, Tensor>): void {
+    for (const [name, tensor] of values) {
+      const entry = this.#entries.get(name)!
+      tf.tidy(() => set(entry, 'value', toLayout(upload(tensor), entry.layout)))
+    }
+  }
+
   update(step: OptimiserStep): void {
     for (const entry of this.#entries.values()) {
       const { slots } = entry
