@@ -7,6 +7,7 @@ import type { Classifier } from '../converters/onnx/classifier.ts'
 import { ZooError } from '../manifests/error.ts'
 import type { Progress } from '../manifests/progress.ts'
 import { inputSchema } from '../manifests/schema/input.ts'
+import { externalDigest } from './protocol/external-digest.ts'
 import { type Evaluation, finish } from './protocol/finish.ts'
 import { type Ledger, openLedger } from './protocol/ledger.ts'
 import { defaultChoices, makeProtocol } from './protocol/make-plan.ts'
@@ -50,6 +51,7 @@ async function planFor(request: EvaluationRequest, ledger: Ledger, progress: Pro
     input,
     outputKind: asked.outputKind ?? 'auto',
   })
+  const externalData = await externalDigest(request.model.path)
   const data = await openData(request.data, {
     size: input.size,
     resize: input.resize,
@@ -68,7 +70,7 @@ async function planFor(request: EvaluationRequest, ledger: Ledger, progress: Pro
       }
     : usual
   const planWith = async (kept: typeof choices): Promise<Plan> => {
-    const protocol = await makeProtocol(asked, classifier, data, kept)
+    const protocol = await makeProtocol({ ...asked, externalData }, classifier, data, kept)
     return {
       schemaVersion: 1,
       digest: protocolDigest(protocol),

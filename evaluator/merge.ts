@@ -24,7 +24,7 @@ export async function mergeLedgers(dirs: readonly string[], out: string): Promis
     if (differing.length > 0)
       throw new ZooError(
         'conflict',
-        `${dirs[0]} and ${dirs[i]} hold different plans: ${differing.join(', ')} differ`,
+        `${dirs[0]} and ${dirs[i]} hold different plans; they differ in ${differing.join(', ')}`,
       )
   }
   const ledger = openLedger(out)

@@ -7,6 +7,8 @@ export interface ProgressEvent {
   readonly total?: number
   /** What a unit is: `images`, `steps`, `bytes`. */
   readonly unit?: string
+  /** Worth a line of its own in a log, however soon after the last. */
+  readonly milestone?: boolean
   /** Figures worth watching, such as `{ loss: 0.41, cleanAccuracy: 0.97 }`. */
   readonly figures?: Readonly<Record<string, number | string>>
 }

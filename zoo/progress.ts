@@ -24,7 +24,7 @@ export function progressOn(stream: Stream, now: () => number = Date.now): Progre
     started.set(event.stage, first)
     const finished = event.total !== undefined && event.done >= event.total
     const changed = event.stage !== last.stage
-    const interval = stream.isTTY ? TERMINAL_INTERVAL : LOG_INTERVAL
+    const interval = stream.isTTY ? TERMINAL_INTERVAL : event.milestone ? 0 : LOG_INTERVAL
     if (!finished && !changed && now() - last.at < interval) return
     last = { at: now(), stage: event.stage }
     const left = secondsLeft(event, first, now())

@@ -24,7 +24,10 @@ export type Choices = Pick<Protocol, 'block' | 'batch' | 'threads'> & Pick<Plan,
 
 /** What the request, the model and the data make of a battery; no measurement is part of it. */
 export async function makeProtocol(
-  request: EvaluationRequest & { readonly input: InputDescription },
+  request: EvaluationRequest & {
+    readonly input: InputDescription
+    readonly externalData: string | undefined
+  },
   classifier: Classifier,
   data: DataSet,
   choices: Choices,
@@ -37,6 +40,7 @@ export async function makeProtocol(
     model: {
       name: model.name,
       sha256: model.sha256,
+      ...(request.externalData !== undefined && { externalData: request.externalData }),
       input: request.input,
       outputKind: request.outputKind ?? 'auto',
     },

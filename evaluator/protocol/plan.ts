@@ -12,6 +12,8 @@ export const protocolSchema = z.strictObject({
   model: z.strictObject({
     name: z.string(),
     sha256: sha256Schema,
+    /** Of the files of external data, where the model has any. */
+    externalData: sha256Schema.optional(),
     input: inputSchema,
     outputKind: outputKindSchema,
   }),

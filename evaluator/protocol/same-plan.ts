@@ -13,7 +13,7 @@ export function checkSamePlan(stored: Plan, asked: Plan, dir: string): void {
   if (differing.length === 0) return
   throw new ZooError(
     'conflict',
-    `${dir} holds an evaluation with another plan: ${differing.join(', ')} differ`,
+    `${dir} holds an evaluation with another plan; they differ in ${differing.join(', ')}`,
     {
       hint: 'choose another --out, or repeat the command that began it',
     },

@@ -76,6 +76,7 @@ function reporter(plan: Plan, blocks: number, progress: Progress) {
         done,
         total: blocks * perBlock,
         unit: 'units',
+        milestone: true,
         figures,
       })
       return result
