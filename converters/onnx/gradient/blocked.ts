@@ -1,13 +1,13 @@
 import type { AttributeValues } from '../builder.ts'
 import { float } from '../builder.ts'
 import type { Emitter } from './emitter.ts'
-import type { Convolution, Formulations } from './formulations.ts'
-import { plain, transposedConvolution } from './plain.ts'
+import type { Channelwise, Convolution, Formulations } from './formulations.ts'
+import { plain, transposedConvolution, transposedOnes } from './plain.ts'
 import { fixed, product, range, type Size, type Sizes } from './sizes.ts'
 import { extent } from './windows.ts'
 
 /** Formulations that keep onnxruntime's CPU provider in its blocked layout. */
-export const blocked: Formulations = { step, between, convolutionInput, spread }
+export const blocked: Formulations = { step, between, complement, convolutionInput, spreadWindows, spread }
 
 /** Slope of a HardSigmoid that stands for a step. Steps are taken back through as such: their gradient is zero. */
 export const STEEP = 2 ** 60
@@ -34,6 +34,12 @@ function stepAt(op: Emitter, value: string, edge: number, direction: 1 | -1): st
   const exponent = edge === 0 ? 127 : 126 - Math.floor(Math.log2(Math.abs(edge)))
   const slope = direction * 2 ** Math.min(exponent, 127)
   return op.op('HardSigmoid', [value], { alpha: float(slope), beta: float(-slope * edge) })
+}
+
+/** Sub has no blocked form. */
+function complement(op: Emitter, value: string): string {
+  if (op.dtype !== 'float32') return plain.complement(op, value)
+  return op.op('HardSigmoid', [value], { alpha: float(-1), beta: float(1) })
 }
 
 function convolutionInput(op: Emitter, dy: string, convolution: Convolution): string {
@@ -201,15 +207,35 @@ const NEAREST: AttributeValues = {
 export const nearest = (op: Emitter, value: string, scales: readonly number[]): string =>
   op.op('Resize', [value, '', op.singles([scales.length], scales)], NEAREST)
 
+function spreadWindows(op: Emitter, value: string, windows: Channelwise): string {
+  const { kernel, strides, dilations, padsBegin, image, positions, channels } = windows
+  if (op.dtype !== 'float32' || kernel.length !== 2) return transposedOnes(op, value, windows)
+  const apart = kernel.every((size, i) => size === strides[i] && dilations[i] === 1 && padsBegin[i] === 0)
+  if (apart && image.every((size, i) => size === positions[i]! * kernel[i]!))
+    return nearest(op, value, [1, 1, ...kernel])
+  if (strides.some((stride) => stride > 1)) return transposedOnes(op, value, windows)
+  const reach = kernel.map((size, i) => extent(size, dilations[i]!) - 1)
+  const before = reach.map((size, i) => size - padsBegin[i]!)
+  const after = image.map((size, i) => size - positions[i]! + reach[i]! - before[i]!)
+  if ([...before, ...after].some((pad) => pad < 0)) return transposedOnes(op, value, windows)
+  const ones = op.filled([channels, 1, ...kernel], 1)
+  return op.op('Conv', [value, ones], {
+    kernel_shape: kernel,
+    dilations,
+    group: channels,
+    pads: [...before, ...after],
+  })
+}
+
 /** Up to this many positions a convolution with ones is cheap enough to be the way into the blocked layout. */
 const SMALL_IMAGE = 64
 
 function spread(op: Emitter, value: string, sizes: Sizes): string {
   const [channels, ...image] = fixed(sizes.slice(1), 'an image size') as [number, ...number[]]
   const count = image.reduce((a, b) => a * b, 1)
-  if (op.dtype !== 'float32' || image.length !== 2 || count > SMALL_IMAGE)
-    return plain.spread(op, value, sizes)
+  if (op.dtype !== 'float32' || image.length !== 2) return plain.spread(op, value, sizes)
+  if (count > SMALL_IMAGE) return nearest(op, enterBlocks(op, value, channels), [1, 1, ...image])
   const reach = image.map((size) => size - 1)
-  const ones = op.floats([channels, 1, ...image], new Float32Array(channels * count).fill(1))
+  const ones = op.filled([channels, 1, ...image], 1)
   return op.op('Conv', [value, ones], { kernel_shape: image, group: channels, pads: [...reach, ...reach] })
 }

@@ -16,14 +16,24 @@ export interface Convolution extends Windows {
   readonly batch: Size
 }
 
+/** Windows over each channel by itself. */
+export interface Channelwise extends Windows {
+  readonly channels: number
+  readonly batch: Size
+}
+
 /** Gradients that can be written in several ways, of which one is fast on a given provider. */
 export interface Formulations {
   /** 1 where the value is above zero, 0 elsewhere; its own gradient is zero. */
   step(op: Emitter, value: string): string
   /** 1 where low < value < high, 0 elsewhere; its own gradient is zero. */
   between(op: Emitter, value: string, low: number, high: number): string
+  /** 1 - value, for values from 0 to 1. */
+  complement(op: Emitter, value: string): string
   /** The gradient of a convolution with respect to its image [N, inputs, ...image]. */
   convolutionInput(op: Emitter, dy: string, convolution: Convolution): string
+  /** Adds each position's value [N, C, ...positions] to all elements of its window, giving [N, C, ...image]. */
+  spreadWindows(op: Emitter, value: string, windows: Channelwise): string
   /** Copies [N, C, 1, 1] over all positions of an image [N, C, ...]. */
   spread(op: Emitter, value: string, sizes: Sizes): string
 }

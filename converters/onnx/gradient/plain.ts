@@ -1,5 +1,5 @@
 import type { Emitter } from './emitter.ts'
-import type { Convolution, Formulations } from './formulations.ts'
+import type { Channelwise, Convolution, Formulations } from './formulations.ts'
 import { extent } from './windows.ts'
 
 /** The obvious formulations, for providers that have a fast kernel for each operator. */
@@ -9,7 +9,9 @@ export const plain: Formulations = {
     op.cast(
       op.op('And', [op.op('Greater', [value, op.scalar(low)]), op.op('Less', [value, op.scalar(high)])]),
     ),
+  complement: (op, value) => op.sub(op.scalar(1), value),
   convolutionInput: transposedConvolution,
+  spreadWindows: transposedOnes,
   spread: (op, value, sizes) => op.expand(value, [1, 1, ...sizes.slice(2)]),
 }
 
@@ -28,5 +30,17 @@ export function transposedConvolution(op: Emitter, dy: string, convolution: Conv
         size -
         ((positions[i]! - 1) * strides[i]! + extent(kernel[i]!, dilations[i]!) - padsBegin[i]! - padsEnd[i]!),
     ),
+  })
+}
+
+/** A transposed convolution of each channel with ones. */
+export function transposedOnes(op: Emitter, value: string, windows: Channelwise): string {
+  const { channels } = windows
+  return transposedConvolution(op, value, {
+    ...windows,
+    weights: op.filled([channels, 1, ...windows.kernel], 1),
+    inputs: channels,
+    outputs: channels,
+    group: channels,
   })
 }

@@ -44,7 +44,7 @@ export const activations: RuleTable = {
     op.mul(dy, formulations.step(op, op.shift(op.op('Abs', [x]), -attributes.float('lambd', 0.5)))),
   ),
 
-  Sigmoid: unary((op, dy, _x, y) => op.mul(dy, op.mul(y, op.sub(op.scalar(1), y)))),
+  Sigmoid: unary((op, dy, _x, y, { formulations }) => op.mul(dy, op.mul(y, formulations.complement(op, y)))),
   HardSigmoid: rule((call) => {
     const { op, dy, y, attributes } = call
     const alpha = attributes.float('alpha', 0.2)

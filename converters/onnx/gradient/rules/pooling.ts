@@ -1,4 +1,3 @@
-import { transposedConvolution } from '../plain.ts'
 import { type Call, type RuleTable, rule } from '../rule.ts'
 import { fixed, product, range, spatial } from '../sizes.ts'
 import { type Windows, windowsOf } from '../windows.ts'
@@ -22,11 +21,9 @@ export const pooling: RuleTable = {
       },
     ]
   }),
-  AveragePool: rule((call) => [
-    () => scatterWindows(call, call.op.mul(call.dy, averageWeights(call)), windowsOf(call)),
-  ]),
+  AveragePool: rule((call) => [() => spreadWindows(call, averaged(call, windowsOf(call)), windowsOf(call))]),
   /** y = (sum |x|^p)^(1/p): dx = dy (|x| / y)^(p - 1) sign(x). */
-  LpPool: rule((call) => [() => powerMean(call, (value) => scatterWindows(call, value, windowsOf(call)))]),
+  LpPool: rule((call) => [() => powerMean(call, (value) => spreadWindows(call, value, windowsOf(call)))]),
 
   GlobalAveragePool: rule(({ op, dy, x, facts, formulations }) => [
     () => {
@@ -51,10 +48,12 @@ function indices(call: Call): string {
   return op.repeats({ ...node, attributes: rowMajor }, [x[0]!], 2)[1]!
 }
 
-/** What each element of a window contributes to its mean, at every position: asked of the forward kernel itself. */
-function averageWeights(call: Call): string {
-  const { op, node } = call
-  const windows = windowsOf(call)
+/** What each position's gradient is for each element of its window. */
+function averaged(call: Call, windows: Windows): string {
+  const { op, dy, node } = call
+  const inside = windows.image.every((_, i) => windows.padsBegin[i] === 0 && endPads(windows)[i] === 0)
+  if (inside) return op.scale(dy, 1 / windows.kernel.reduce((a, b) => a * b, 1))
+  // At the edges it depends on what counts as padding: asked of the forward kernel itself.
   const ones = op.filled([1, 1, ...windows.image], 1)
   const mean = op.repeat(node, [ones])
   const kernel = op.filled([1, 1, ...windows.kernel], 1)
@@ -64,20 +63,18 @@ function averageWeights(call: Call): string {
     dilations: windows.dilations,
     pads: [...windows.padsBegin, ...endPads(windows)],
   })
-  return op.div(mean, count)
+  return op.mul(dy, op.div(mean, count))
 }
 
 /** Adds every position's value to all elements of its window. */
-function scatterWindows({ op, x, facts }: Call, value: string, windows: Windows): string {
-  const channels = fixed(facts.sizes(x[0]!).slice(1, 2), 'the number of channels')[0]!
-  return transposedConvolution(op, value, {
+function spreadWindows({ op, x, facts, formulations }: Call, value: string, windows: Windows): string {
+  const sizes = facts.sizes(x[0]!)
+  const channels = fixed(sizes.slice(1, 2), 'the number of channels')[0]!
+  return formulations.spreadWindows(op, value, {
     ...windows,
     padsEnd: endPads(windows),
-    weights: op.filled([channels, 1, ...windows.kernel], 1),
-    inputs: channels,
-    outputs: channels,
-    group: channels,
-    batch: facts.sizes(x[0]!)[0]!,
+    channels,
+    batch: sizes[0]!,
   })
 }
 

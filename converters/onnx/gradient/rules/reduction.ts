@@ -1,3 +1,4 @@
+import type { Node } from '../../graph.ts'
 import type { Emitter } from '../emitter.ts'
 import { type Call, noGradient, type Rule, type RuleTable, rule } from '../rule.ts'
 import { axisOf, needsBatch, product, range, type Size } from '../sizes.ts'
@@ -44,7 +45,7 @@ interface Reduced {
 /** `gradient` gets a call whose dy has the reduced axes kept; what it gives is broadcast to the input's shape. */
 function reducing(gradient: (call: Call, reduced: Reduced) => string): Rule {
   return rule((call) => {
-    const { op, x, y, facts } = call
+    const { op, x, y, facts, node } = call
     const sizes = facts.sizes(x[0]!)
     const axes = reducedAxes(call)
     const kept = sizes.map((size, axis) => (axes.includes(axis) ? 1 : size))
@@ -54,6 +55,15 @@ function reducing(gradient: (call: Call, reduced: Reduced) => string): Rule {
       const dy = keep(call.dy)
       const reduced = { y: keep(y), axes, count: product(axes.map((axis) => sizes[axis]!)) }
       const result = gradient({ ...call, dy }, reduced)
+      // The mean over an image is a global average pool by another name.
+      if (
+        sizes.length === 4 &&
+        axes.length === 2 &&
+        axes.includes(2) &&
+        axes.includes(3) &&
+        constantAlong(node)
+      )
+        return call.formulations.spread(op, result, sizes)
       return op.expand(
         result,
         sizes.map((size, axis) => (axes.includes(axis) ? size : 1)),
@@ -62,6 +72,9 @@ function reducing(gradient: (call: Call, reduced: Reduced) => string): Rule {
     return [input, null]
   })
 }
+
+/** Whether the gradient is the same for all elements that were reduced. */
+const constantAlong = ({ opType }: Node): boolean => opType === 'ReduceSum' || opType === 'ReduceMean'
 
 /** The axes that a reduction sums over, from its input or attribute; none given means all, unless it says "none". */
 export function reducedAxes({ x, facts, attributes, node }: Call): number[] {
