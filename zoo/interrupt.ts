@@ -2,6 +2,10 @@ import { EXIT_CODES, ZooError } from '../manifests/error.ts'
 
 const controller = new AbortController()
 let graceful = 0
+let firstAt = 0
+
+/** A terminal sends Ctrl-C to npx and to us, and npx hands it on: within this many milliseconds it is the same one. */
+const ECHO = 1000
 
 /**
  * Runs a job that knows how to stop by itself: at the first Ctrl-C (or SIGTERM) its signal is aborted, so that it can
@@ -29,7 +33,9 @@ export const causeOf = (error: ZooError): ZooError =>
 export function handleInterrupts(): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.on(signal, () => {
+      if (graceful > 0 && controller.signal.aborted && Date.now() - firstAt < ECHO) return
       if (graceful > 0 && !controller.signal.aborted) {
+        firstAt = Date.now()
         process.stderr.write('\nzoo: stopping after the step at hand; once more stops at once\n')
         controller.abort()
         return
