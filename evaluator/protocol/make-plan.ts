@@ -1,6 +1,7 @@
-import { availableParallelism } from 'node:os'
+import { availableParallelism, totalmem } from 'node:os'
 import type { DataSet } from '../../converters/data/dataset.ts'
 import type { Classifier } from '../../converters/onnx/classifier.ts'
+import { storedLength } from '../../converters/onnx/external-data.ts'
 import { lossGradient } from '../../converters/onnx/gradient/loss-gradient.ts'
 import { ZooError } from '../../manifests/error.ts'
 import { packageVersion } from '../../manifests/package.ts'
@@ -12,11 +13,14 @@ import type { EvaluationRequest } from '../request.ts'
 import { ortVersion } from './ort-version.ts'
 import type { Plan, Protocol } from './plan.ts'
 
-/** Elements that a batch holds at most: 128 CIFAR images, or 2 of ImageNet's size times four. */
+/** Elements that a batch holds: 128 images of CIFAR's size; of larger ones as many as fit, but not too few to be fast. */
 const BATCH_ELEMENTS = 128 * 3 * 32 * 32
 const LARGEST_BATCH = 128
 const SMALLEST_BATCH = 8
-/** A block is this many batches at most: as examples fall, the rest still fills a batch. */
+/**
+ * A block is this many batches at most, so that the rest still fills a batch as examples fall; and an eighth of the
+ * examples at most, if that is not too few, so that cores and shards find work.
+ */
 const BATCHES_PER_BLOCK = 2
 
 /** Choices that are made once and kept: an older plan's stay, unless options say otherwise. */
@@ -65,19 +69,33 @@ export async function makeProtocol(
   }
 }
 
-/** Block, batch, processes and threads where nothing has been measured: the same on every machine, but for the processes. */
+/**
+ * Block, batch, processes and threads where nothing has been measured. Block and batch are the same on every machine.
+ * Every core has a process of one thread where blocks and memory allow, else fewer processes have more;
+ * shards, which must agree, always have one thread unless options say otherwise.
+ */
 export function defaultChoices(request: EvaluationRequest, classifier: Classifier, data: DataSet): Choices {
   const size = classifier.shape.reduce((product, dim) => product * dim, 1)
   const examples = Math.min(request.limit ?? data.size, data.size)
   const fitting = Math.floor(BATCH_ELEMENTS / size)
   const batch = classifier.batch ?? Math.min(Math.max(fitting, SMALLEST_BATCH), LARGEST_BATCH)
-  // At least eight blocks where there are images enough, so that cores and shards find work; but no tiny ones.
-  const block = Math.max(1, Math.min(BATCHES_PER_BLOCK * batch, Math.max(Math.ceil(examples / 8), 32)))
-  const blocks = Math.ceil(examples / block)
-  const threads = request.threads ?? 1
-  const jobs = request.jobs ?? Math.max(1, Math.min(Math.floor(availableParallelism() / threads), blocks))
+  const block = Math.max(
+    1,
+    Math.min(BATCHES_PER_BLOCK * Math.max(batch, SMALLEST_BATCH), Math.max(Math.ceil(examples / 8), 16)),
+  )
+  const cores = availableParallelism()
+  const most = Math.max(
+    1,
+    Math.min(Math.ceil(examples / block), Math.floor(totalmem() / memoryOf(classifier))),
+  )
+  const jobs = request.jobs ?? Math.max(1, Math.min(Math.floor(cores / (request.threads ?? 1)), most))
+  const threads = request.threads ?? (request.shard ? 1 : Math.max(1, Math.floor(cores / jobs)))
   return { batch, block, threads, jobs, measured: [] }
 }
+
+/** What a worker may take, in bytes: a process with its libraries, and the weights in a forward and two gradient sessions. */
+const memoryOf = ({ model }: Classifier): number =>
+  4e8 + 8 * [...model.graph.initializers.values()].reduce((sum, tensor) => sum + storedLength(tensor), 0)
 
 async function threatOf(request: EvaluationRequest, data: DataSet): Promise<Protocol['threat']> {
   const { battery, manifest } = request

@@ -29,10 +29,9 @@ export async function measuredChoices(
   const cores = availableParallelism()
   if (jobs !== undefined || threads !== undefined || shard || cores === 1 || blocksOf(plan).length === 1)
     return usual
-  const divisions = [...new Set([usual.jobs, Math.ceil(cores / 4), 1])].map((processes) => ({
-    jobs: processes,
-    threads: Math.max(1, Math.floor(cores / processes)),
-  }))
+  const divisions = [...new Set([usual.jobs, Math.ceil(cores / 4), 1])]
+    .filter((processes) => processes <= usual.jobs)
+    .map((processes) => ({ jobs: processes, threads: Math.max(1, Math.floor(cores / processes)) }))
   const measured: Plan['measured'] = []
   for (const [done, division] of divisions.entries()) {
     progress({ stage: 'try divisions of the cores', done, total: divisions.length })

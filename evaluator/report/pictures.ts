@@ -30,13 +30,10 @@ export async function drawPictures(plan: Plan, ledger: Ledger, { blocks }: Walke
   if (units.length === 0) return null
   const data = await dataOf(plan)
   const every = Math.ceil(units.length / MOST)
+  const chosen = units.filter((_, i) => i % every === 0)
   const shown: StoredImage[] = []
-  for (const unit of units.filter((_, i) => i % every === 0)) {
-    const wanted = Math.ceil(
-      (MOST - shown.length) / Math.max(1, Math.ceil(units.length / every) - shown.length),
-    )
-    shown.push(...(await storedImages(unit, ledger, data, plan)).slice(0, wanted))
-  }
+  for (const unit of chosen)
+    shown.push(...(await storedImages(unit, ledger, data, plan)).slice(0, Math.ceil(MOST / chosen.length)))
   return sheet(shown.slice(0, MOST), data.shape)
 }
 
