@@ -79,7 +79,8 @@ export async function openKernels(
       await openSession(fast.model, { ...options, ...more, optimisation: 'disabled' }),
       fast.placements,
     )
-  const kernels = await openFast({})
+  // Threads have to be woken for each operator, and small operators are done before that.
+  const kernels = await openFast({ threads: threads ?? 1 })
   const plain = await openPlain({ optimisation: 'basic' })
   const same = agree(await run(kernels), await run(plain))
   await plain.release()
@@ -87,6 +88,5 @@ export async function openKernels(
     await kernels.release()
     return await openPlain({})
   }
-  // Threads have to be woken for each operator, and small operators are done before that.
-  return threads === undefined ? await faster(kernels, await openFast({ threads: 1 }), run) : kernels
+  return threads === undefined ? await faster(kernels, await openFast({}), run) : kernels
 }
