@@ -7,7 +7,7 @@ import { fixed, product, range, type Size, type Sizes } from './sizes.ts'
 import { extent } from './windows.ts'
 
 /** Formulations that keep onnxruntime's CPU provider in its blocked layout. */
-export const blocked: Formulations = { step, between, complement, convolutionInput, spreadWindows, spread }
+export const blocked: Formulations = { step, between, ramp, convolutionInput, spreadWindows, spread }
 
 /** Slope of a HardSigmoid that stands for a step. Steps are taken back through as such: their gradient is zero. */
 export const STEEP = 2 ** 60
@@ -36,10 +36,10 @@ function stepAt(op: Emitter, value: string, edge: number, direction: 1 | -1): st
   return op.op('HardSigmoid', [value], { alpha: float(slope), beta: float(-slope * edge) })
 }
 
-/** Sub has no blocked form. */
-function complement(op: Emitter, value: string): string {
-  if (op.dtype !== 'float32') return plain.complement(op, value)
-  return op.op('HardSigmoid', [value], { alpha: float(-1), beta: float(1) })
+/** Adding and multiplying with a number has no blocked form, but this does it. */
+function ramp(op: Emitter, value: string, slope: number, offset: number): string {
+  if (op.dtype !== 'float32') return plain.ramp(op, value, slope, offset)
+  return op.op('HardSigmoid', [value], { alpha: float(slope), beta: float(offset) })
 }
 
 function convolutionInput(op: Emitter, dy: string, convolution: Convolution): string {

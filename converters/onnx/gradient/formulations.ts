@@ -28,8 +28,8 @@ export interface Formulations {
   step(op: Emitter, value: string): string
   /** 1 where low < value < high, 0 elsewhere; its own gradient is zero. */
   between(op: Emitter, value: string, low: number, high: number): string
-  /** 1 - value, for values from 0 to 1. */
-  complement(op: Emitter, value: string): string
+  /** slope value + offset, where the value and the result lie between 0 and 1. */
+  ramp(op: Emitter, value: string, slope: number, offset: number): string
   /** The gradient of a convolution with respect to its image [N, inputs, ...image]. */
   convolutionInput(op: Emitter, dy: string, convolution: Convolution): string
   /** Adds each position's value [N, C, ...positions] to all elements of its window, giving [N, C, ...image]. */

@@ -9,7 +9,7 @@ export const plain: Formulations = {
     op.cast(
       op.op('And', [op.op('Greater', [value, op.scalar(low)]), op.op('Less', [value, op.scalar(high)])]),
     ),
-  complement: (op, value) => op.sub(op.scalar(1), value),
+  ramp: (op, value, slope, offset) => op.shift(op.scale(value, slope), offset),
   convolutionInput: transposedConvolution,
   spreadWindows: transposedOnes,
   spread: (op, value, sizes) => op.expand(value, [1, 1, ...sizes.slice(2)]),

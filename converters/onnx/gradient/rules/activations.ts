@@ -7,10 +7,14 @@ import { range } from '../sizes.ts'
 /** Activation functions. Those with a kink at 0 take the slope from the left there, so Relu's is 0 at 0. */
 export const activations: RuleTable = {
   Relu: unary((op, dy, _x, y, call) => op.mul(dy, call.formulations.step(op, y))),
-  LeakyRelu: unary((op, dy, x, _y, call) => {
-    const alpha = call.attributes.float('alpha', 0.01)
-    const positive = call.formulations.step(op, x)
-    return op.mul(dy, op.shift(op.scale(positive, 1 - alpha), alpha))
+  LeakyRelu: unary((op, dy, x, _y, { attributes, formulations }) => {
+    const alpha = attributes.float('alpha', 0.01)
+    const positive = formulations.step(op, x)
+    const slope =
+      alpha >= 0 && alpha <= 1
+        ? formulations.ramp(op, positive, 1 - alpha, alpha)
+        : op.shift(op.scale(positive, 1 - alpha), alpha)
+    return op.mul(dy, slope)
   }),
   PRelu: broadcasting(({ op, dy, x: [x, slope] }) => {
     const positive = () => op.op('Greater', [x!, op.scalar(0)])
@@ -44,17 +48,20 @@ export const activations: RuleTable = {
     op.mul(dy, formulations.step(op, op.shift(op.op('Abs', [x]), -attributes.float('lambd', 0.5)))),
   ),
 
-  Sigmoid: unary((op, dy, _x, y, { formulations }) => op.mul(dy, op.mul(y, formulations.complement(op, y)))),
+  Sigmoid: unary((op, dy, _x, y, { formulations }) => op.mul(dy, op.mul(y, formulations.ramp(op, y, -1, 1)))),
   HardSigmoid: rule((call) => {
     const { op, dy, y, attributes } = call
     const alpha = attributes.float('alpha', 0.2)
     if (Math.abs(alpha) >= STEEP) return [null]
-    return [() => op.scale(op.mul(dy, inside(call, y)), alpha)]
+    const slope = (mask: string): string =>
+      alpha > 0 && alpha <= 1 ? call.formulations.ramp(op, mask, alpha, 0) : op.scale(mask, alpha)
+    return [() => op.mul(dy, slope(inside(call, y)))]
   }),
   /** x max(0, min(1, x / 6 + 1/2)). */
   HardSwish: unary((op, dy, x, _y, call) => {
     const gate = op.op('HardSigmoid', [x], { alpha: float(1 / 6), beta: float(0.5) })
-    return op.mul(dy, op.add(gate, op.scale(op.mul(x, inside(call, gate)), 1 / 6)))
+    const sixth = call.formulations.ramp(op, inside(call, gate), 1 / 6, 0)
+    return op.mul(dy, op.add(gate, op.mul(x, sixth)))
   }),
   /** Written with exp(x - y), which stays accurate where sigmoid(x) rounds to 0. */
   Softplus: unary((op, dy, x, y) => op.mul(dy, op.exp(op.sub(x, y)))),
@@ -82,7 +89,7 @@ const positive = (op: Emitter, x: string): string => op.op('Greater', [x, op.sca
 
 /** 1 where 0 < value < 1, else 0. */
 const inside = ({ op, formulations }: Call, value: string): string =>
-  formulations.step(op, op.mul(value, op.sub(op.scalar(1), value)))
+  formulations.step(op, op.mul(value, formulations.ramp(op, value, -1, 1)))
 
 /** Phi(x) + x phi(x), the normal distribution and its density. */
 function gelu(op: Emitter, x: string): string {
