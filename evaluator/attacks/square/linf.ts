@@ -2,7 +2,10 @@ import { linf } from '../../../converters/perturb/linf.ts'
 import { integers } from '../../../converters/perturb/random.ts'
 import type { Squares } from './square.ts'
 
-/** Vertical stripes of ±eps to begin with; then a square window of ±2 eps, one sign a channel, cut to the ball. */
+/**
+ * Vertical stripes of ±eps to begin with; then a square window of ±2 eps, one sign a channel, cut to the ball.
+ * Only the window is computed: with thousands of small windows, the rest would take longer than a small model.
+ */
 export const squareLinf: Squares = {
   begin(example, [channels, height, width]) {
     const x = example.origin.slice()
@@ -19,12 +22,18 @@ export const squareLinf: Squares = {
     const side = Math.max(Math.round(Math.sqrt(share * height * width)), 1)
     const [top, left] = corner(example.key, query, height - side, width - side)
     const signs = integers([...example.key, query, 1], channels, 2)
+    const { origin, eps } = example
     const x = best.slice()
-    for (let c = 0; c < channels; c++)
+    for (let c = 0; c < channels; c++) {
+      const change = 2 * (2 * signs[c]! - 1) * eps
       for (let row = top; row < Math.min(top + side, height); row++)
-        for (let column = left; column < Math.min(left + side, width); column++)
-          x[(c * height + row) * width + column]! += 2 * (2 * signs[c]! - 1) * example.eps
-    linf.project(x, example.origin, example.eps)
+        for (let column = left; column < Math.min(left + side, width); column++) {
+          const i = (c * height + row) * width + column
+          const low = Math.max(origin[i]! - eps, 0)
+          const high = Math.min(origin[i]! + eps, 1)
+          x[i] = Math.min(Math.max(x[i]! + change, low), high)
+        }
+    }
     return x
   },
 }
