@@ -5,10 +5,10 @@ import type { Recipe } from '../manifests/schema/recipe.ts'
 import { adversarialImages } from './adversary.ts'
 import type { Engine } from './engines/engine.ts'
 import { crossEntropy } from './losses.ts'
-import { accuracyOf } from './methods/method.ts'
+import { accuracyOf, type Figures } from './methods/method.ts'
 import { type Network, objectiveOf } from './network.ts'
 
-export interface Accuracies {
+export interface Accuracies extends Figures {
   /** On clean images; of the clean branch where there is one. */
   readonly cleanAccuracy: number
   /** Under the recipe's validation attack; of the adversarial branch where there is one. */

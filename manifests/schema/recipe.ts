@@ -30,6 +30,8 @@ export const trainingAttackSchema = z.strictObject({
   start: z.enum(['random', 'image', 'near']).default('random'),
   /** Probability that a whole batch starts at its images although `start` is random (Xie & Yuille: 0.2). */
   imageStart: z.number().min(0).max(1).default(0),
+  /** Over the first stretch of training eps and step grow from 0 in a straight line. */
+  ramp: duration.optional(),
   /** Descends on a wrong class, drawn uniformly for each image, instead of ascending on the true one. */
   targeted: z.boolean().default(false),
 })

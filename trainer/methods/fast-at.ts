@@ -1,3 +1,4 @@
+import { Tensor } from '../../converters/onnx/tensor.ts'
 import type { MethodSpec } from '../../manifests/schema/recipe.ts'
 import {
   accuracyOf,
@@ -22,12 +23,12 @@ export const fastAt: Method<Extract<MethodSpec, { name: 'fast-at' }>> = (spec, c
   const step = spec.step ?? 1.25 * eps
   const attack = { norm, eps, step, steps: 1, start: 'random', imageStart: 0, targeted: false } as const
   const probe = { ...attack, steps: GUARD.steps, step: GUARD.stepShare * eps }
-  let last: number | undefined
   return async (batch) => {
     const figures = await trainOnMixture(context, batch, await attacked(context, batch, attack), spec)
     await context.update()
     if (guard === 0 || (batch.step + 1) % context.stepsPerEpoch !== 0) return figures
     const guarded = await probed(context, batch, probe)
+    const last = context.memory.get('guard')?.floats[0]
     if (last !== undefined && guarded < last - guard) {
       await context.engine.load(remembered(context))
       context.finish(
@@ -35,7 +36,7 @@ export const fastAt: Method<Extract<MethodSpec, { name: 'fast-at' }>> = (spec, c
           'the weights are those before',
       )
     } else {
-      last = guarded
+      context.memory.set('guard', Tensor.float32([1], [guarded]))
       for (const [name, tensor] of await context.engine.state()) context.memory.set(`good/${name}`, tensor)
     }
     return { ...figures, guard: guarded }
@@ -54,4 +55,8 @@ async function probed(
 }
 
 const remembered = ({ memory }: MethodContext) =>
-  new Map([...memory].map(([name, tensor]) => [name.slice('good/'.length), tensor]))
+  new Map(
+    [...memory]
+      .filter(([name]) => name.startsWith('good/'))
+      .map(([name, tensor]) => [name.slice('good/'.length), tensor]),
+  )

@@ -6,6 +6,7 @@ import type { Engine } from '../engines/engine.ts'
 import { crossEntropy } from '../losses.ts'
 import { type Network, type Objective, objectiveOf } from '../network.ts'
 import type { TrainingForm } from '../resnet/statistics.ts'
+import { stepsOf } from '../schedule.ts'
 
 /** Images to train on, augmented; `examples` are their indices in the data set. */
 export interface TrainingBatch {
@@ -58,6 +59,17 @@ export function objectives({ network }: MethodContext): { clean: Objective; adve
   }
 }
 
+/** The attack at this step: whole, or on its way there. */
+export function rampedAttack(
+  { stepsPerEpoch }: MethodContext,
+  { step }: TrainingBatch,
+  attack: TrainingAttack,
+): TrainingAttack {
+  if (!attack.ramp) return attack
+  const share = Math.min(1, (step + 1) / Math.max(1, stepsOf(attack.ramp, stepsPerEpoch)))
+  return { ...attack, eps: share * attack.eps, step: share * attack.step }
+}
+
 /** The batch under attack, through the branch for adversarial images. */
 export const attacked = (
   context: MethodContext,
@@ -68,7 +80,7 @@ export const attacked = (
     ...batch,
     engine: context.engine,
     form: objectives(context).adversarial.inference,
-    attack,
+    attack: rampedAttack(context, batch, attack),
     classes: context.network.classes,
     key: stepKey(context, batch),
   })

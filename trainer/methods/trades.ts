@@ -1,7 +1,16 @@
 import type { MethodSpec } from '../../manifests/schema/recipe.ts'
 import { ascend } from '../adversary.ts'
 import { crossEntropyOf, divergence, pairObjective } from '../losses.ts'
-import { accuracyOf, type Method, meanOf, objectives, probabilities, stepKey, targetsOf } from './method.ts'
+import {
+  accuracyOf,
+  type Method,
+  meanOf,
+  objectives,
+  probabilities,
+  rampedAttack,
+  stepKey,
+  targetsOf,
+} from './method.ts'
 
 /**
  * TRADES (Zhang et al. 2019): min CE(x) + beta · KL(p(x)‖p(x')), where x' maximises that divergence from a start near x.
@@ -21,7 +30,7 @@ export const trades: Method<Extract<MethodSpec, { name: 'trades' }>> = (spec, co
       ...batch,
       engine,
       form: adversarial.inference,
-      attack: spec.attack,
+      attack: rampedAttack(context, batch, spec.attack),
       target: probabilities(logits!),
       key: stepKey(context, batch),
     })

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Command, Option } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Provider } from '../../converters/onnx/runtime/session.ts'
 import { readRecipe } from '../../manifests/recipes/read.ts'
 import { BACKENDS, type Backend } from '../../trainer/engines/open.ts'
@@ -19,6 +19,7 @@ interface TrainFlags extends TransferOptions, InputFlags {
   readonly from?: string
   readonly backend: Backend
   readonly provider?: Provider
+  readonly processes?: number | 'auto'
 }
 
 export const backendOption = new Option('--backend <backend>', 'where to compute')
@@ -42,6 +43,11 @@ export function command(): Command {
         'webgpu',
       ]),
     )
+  training.option(
+    '--processes <n>',
+    'processes that share every batch (wasm, node); auto: more than one where that is faster',
+    processCount,
+  )
   return transferOptions(withInputOptions(training)).action(async (name: string, options: TrainFlags) => {
     const out = io(options)
     const client = clientFor(options, out)
@@ -54,23 +60,32 @@ export function command(): Command {
           from,
           backend: options.backend,
           provider: options.provider,
+          processes: options.processes,
           open: (data) => openData(client, data),
           signal,
         },
         out.progress,
       ),
     )
-    out.answer(summary, ({ recipe, steps, backend, seconds, figures }) => {
+    out.answer(summary, ({ recipe, steps, backend, processes, seconds, finished, figures }) => {
       const rows = Object.entries(figures).map(
         ([what, value]) => `${what.padEnd(18)}${Number(value.toPrecision(4))}`,
       )
       return [
-        `${recipe}: ${steps} steps on ${backend} in ${Math.round(seconds)} s`,
+        `${recipe}: ${steps} steps on ${backend}${processes > 1 ? ` in ${processes} processes` : ''}, ${Math.round(seconds)} s`,
+        ...(finished === undefined ? [] : [`ended early: ${finished}`]),
         ...rows,
         `next: zoo export ${options.out} -o ${recipe}.onnx`,
       ].join('\n')
     })
   })
+}
+
+function processCount(text: string): number | 'auto' {
+  if (text === 'auto') return text
+  const count = Number(text)
+  if (!Number.isInteger(count) || count < 1) throw new InvalidArgumentError('give a number, or auto.')
+  return count
 }
 
 /** A run's folder as it is; anything else is a model, with what flags or its manifest say of its images. */
