@@ -10,10 +10,11 @@ interface ImageNetDepth {
 /**
  * Bottleneck blocks in each stage of the ImageNet form: depth = 3·blocks + 2.
  * Every stage costs the same arithmetic per block, so the paper's FLOPs don't tell the split beyond 200;
- * ours puts the additional blocks into the third stage, as 101, 152 and 200 do.
+ * ours puts the additional blocks into the third stage, as 101, 152 and 200 do. 56 is the shallow end of our depth study.
  */
 export const IMAGENET_DEPTHS: Readonly<Record<number, ImageNetDepth>> = {
   50: { blocks: [3, 4, 6, 3], split: 'published' },
+  56: { blocks: [3, 4, 8, 3], split: 'ours' },
   101: { blocks: [3, 4, 23, 3], split: 'published' },
   152: { blocks: [3, 8, 36, 3], split: 'published' },
   200: { blocks: [3, 24, 36, 3], split: 'published' },
