@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeFileAtomic } from '../../manifests/atomic.ts'
 import { ZooError } from '../../manifests/error.ts'
@@ -67,7 +68,10 @@ export async function buildLeaderboard(dirs: readonly string[], options: BuildOp
 
   await keepLedgers(evaluations, out)
   if (fresh) await clearUnfinished(out, version)
-  const pictured = new Set(evaluations.filter(({ pictures }) => pictures).map(ledgerPath))
+  // A store need not keep pictures: those that the board got when an evaluation was new stay.
+  const pictured = new Set(
+    evaluations.map(ledgerPath).filter((path) => existsSync(join(out, path, PICTURES))),
+  )
   await drawVersion(join(out, versionFolder(version)), tracks, pictured)
   const board = fresh ? await publishTracks(out, version, tracks) : newest!
   if (fresh && newest) await writeChanges(out, newest.version, version)

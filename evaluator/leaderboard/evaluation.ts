@@ -15,8 +15,9 @@ export interface Evaluation {
   readonly result: Result
   /** Ordered by index. */
   readonly examples: readonly ExampleRow[]
-  /** How the model's images were described, where the plan says. */
+  /** How the model's images were described, and threads in each session, where the plan says. */
   readonly input?: InputDescription | undefined
+  readonly threads?: number | undefined
   /** What the submitter says of warning flags, by the flag's name. */
   readonly explanations: Readonly<Record<string, string>>
   /** A sheet of broken images (PNG), where the ledger has one. It is for the eye: no number depends on it. */
@@ -50,11 +51,13 @@ export async function readEvaluation(dir: string): Promise<Evaluation> {
   const read = <T extends z.ZodType>(schema: T, name: string): z.output<T> =>
     parseAs(schema, json(files, name, dir), join(dir, name))
   const examples = read(examplesSchema, 'examples.json')
+  const protocol = (await openLedger(dir).plan())?.protocol
   return {
     dir,
     result: read(resultSchema, 'result.json'),
     examples: [...examples].sort((a, b) => a.index - b.index),
-    input: (await openLedger(dir).plan())?.protocol.model.input,
+    input: protocol?.model.input,
+    threads: protocol?.threads,
     explanations: files.has(SUBMISSION) ? read(submissionSchema, SUBMISSION).explanations : {},
     pictures: await readIfThere(join(dir, PICTURES)),
     files,

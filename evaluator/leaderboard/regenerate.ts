@@ -1,3 +1,6 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { writeFileAtomic } from '../../manifests/atomic.ts'
 import type { Progress } from '../../manifests/progress.ts'
 import type { Reported } from '../../manifests/schema/leaderboard.ts'
 import { evaluate } from '../evaluate.ts'
@@ -8,6 +11,8 @@ import type { Job } from './jobs.ts'
 import { partsOf } from './matrix.ts'
 
 export interface RegenerateOptions {
+  /** Where ledgers are kept. */
+  readonly store: string
   /** The board's folder. */
   readonly out: string
   readonly reported: readonly Reported[]
@@ -28,6 +33,18 @@ export interface Regenerated {
 }
 
 /**
+ * What a repository need not keep of a store. The numbers rest on what is left: every unit's outcomes. The images are found
+ * again by the same seeds.
+ */
+const REPRODUCIBLE = ['*.adv', 'pictures.png', 'report.html']
+
+/** Makes the store ready to be committed, unless it says already what is to be left out. */
+async function tellGit(store: string): Promise<void> {
+  const path = join(store, '.gitignore')
+  if (!existsSync(path)) await writeFileAtomic(path, `${REPRODUCIBLE.join('\n')}\n`)
+}
+
+/**
  * Evaluates what the store lacks, one job after the other, and builds the board of all jobs. It may be stopped
  * anywhere and run again: finished jobs are kept, a job that was begun goes on from its finished units.
  *
@@ -38,6 +55,7 @@ export async function regenerate(
   options: RegenerateOptions,
   progress: Progress,
 ): Promise<Regenerated> {
+  await tellGit(options.store)
   const pending = jobs.filter(({ state }) => state !== 'finished')
   for (const [i, job] of pending.entries())
     await runJob(job, options, (event) =>

@@ -191,7 +191,9 @@ function describe(
     ...optional('depth', manifest.depth),
     ...optional('normalisation', manifest.normalisation),
     branch: manifest.branch,
+    ...optional('method', manifest.method),
     ...optional('recipe', manifest.recipe?.name),
+    ...optional('trainingSeed', manifest.recipe?.seed),
     ...optional('cleanRatio', manifest.cleanRatio),
     ...optional('trainedFor', manifest.threat),
     licence: manifest.licence,
@@ -207,19 +209,25 @@ const only = (values: readonly number[]): number | undefined =>
 const optional = <K extends string, T>(key: K, value: T | undefined): { [P in K]?: T } =>
   value === undefined ? {} : ({ [key]: value } as { [P in K]?: T })
 
+/** A model as the registry knows it, in the version that was evaluated. */
+const reference = ({ name, version }: Pick<ModelManifest, 'name' | 'version'>): string => `${name}@${version}`
+
 /** Which images: digest of their indices, one a line. */
 export function imagesOf(examples: readonly { index: number }[]): Entry['images'] {
   const text = examples.map(({ index }) => `${index}\n`).join('')
   return { count: examples.length, sha256: createHash('sha256').update(text).digest('hex') }
 }
 
-/** The command that gives these outcomes again. A zoo model's manifest says how it wants its images; a bare file's flags do. */
-function commandFor({ result, examples, input }: Evaluation, card: ModelCard | undefined): string {
+/**
+ * The command that gives these outcomes again, with the very version of a zoo model. Its manifest says how it wants its
+ * images; a bare file's flags do. Threads decide how sums are rounded.
+ */
+function commandFor({ result, examples, input, threads }: Evaluation, card: ModelCard | undefined): string {
   const { model, dataset, seed } = result
   return shellLine([
     'zoo',
     'eval',
-    model.name,
+    card ? reference(card.manifest) : model.name,
     '--data',
     dataset.name,
     ...threatWords(result),
@@ -227,6 +235,7 @@ function commandFor({ result, examples, input }: Evaluation, card: ModelCard | u
     String(examples.length),
     '--seed',
     String(seed),
+    ...(threads === undefined ? [] : ['--threads', String(threads)]),
     ...(input && !card ? inputWords(input) : []),
   ])
 }

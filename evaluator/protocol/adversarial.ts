@@ -41,7 +41,7 @@ export function encodePerturbations(all: readonly Int32Array[]): Uint8Array {
  * @throws ZooError `integrity` when the bytes are not that
  */
 export function decodePerturbations(bytes: Uint8Array, count: number, size: number): Int32Array[] {
-  const planes = inflate(bytes)
+  const planes = inflate(bytes, 4 * size * count)
   if (planes.length !== 4 * size * count)
     throw new ZooError(
       'integrity',
@@ -58,9 +58,10 @@ export function decodePerturbations(bytes: Uint8Array, count: number, size: numb
   })
 }
 
-function inflate(bytes: Uint8Array): Uint8Array {
+/** No further than the length that is wanted: a few bytes from a stranger may unpack to a great many. */
+function inflate(bytes: Uint8Array, length: number): Uint8Array {
   try {
-    return inflateRawSync(bytes)
+    return inflateRawSync(bytes, { maxOutputLength: Math.max(1, length) })
   } catch (error) {
     throw new ZooError('integrity', 'stored perturbations cannot be unpacked', { cause: error })
   }

@@ -56,9 +56,15 @@ export function openLedger(dir: string): Ledger {
     },
 
     async adversarial(result) {
-      const bytes = await readFile(unit(result.id, 'adv'))
+      const path = unit(result.id, 'adv')
+      const bytes = await readFile(path).catch((error) => {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+        throw new ZooError('not-found', `the images that ${result.name} broke are missing: ${path}`, {
+          hint: 'a repository may leave them out; evaluating again in another folder finds them again',
+        })
+      })
       if (sha256(bytes) !== result.adversarial?.sha256)
-        throw new ZooError('integrity', `${unit(result.id, 'adv')} is not what was written`, {
+        throw new ZooError('integrity', `${path} is not what was written`, {
           hint: 'remove it and its .json, and run the same evaluation again',
         })
       return bytes

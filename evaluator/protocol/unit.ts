@@ -58,7 +58,7 @@ export const outcomeSchema = z.strictObject({
   seconds: z.number().nonnegative(),
 })
 
-export const unitResultSchema = z.strictObject({
+const unitFieldsSchema = z.strictObject({
   schemaVersion: z.literal(1),
   id: sha256Schema,
   name: z.string(),
@@ -82,6 +82,29 @@ export const unitResultSchema = z.strictObject({
   /** Processor that it ran on: bit-identity is promised for one type. */
   processor: z.string(),
 })
+
+/** A row that a list leaves out would count as one that stands: every list is as long as the rows. */
+export const unitResultSchema = unitFieldsSchema.refine(
+  ({ name, rows, outcomes, labels }) =>
+    (outcomes.length > 0 || name === 'checks') &&
+    (labels?.length === rows.length || name !== 'clean') &&
+    outcomes.every(({ broken, prediction, target, distance, forwards, backwards }) =>
+      [broken, prediction, target, distance, forwards, backwards].every(
+        ({ length }) => length === rows.length,
+      ),
+    ),
+  { error: 'every row needs its outcome' },
+)
+
+/**
+ * Whether a stored result is that of a unit. The name of its file alone proves nothing: anyone can write a file.
+ */
+export const isResultOf = (result: UnitResult, unit: Unit, id: string): boolean =>
+  result.id === id &&
+  result.name === unitName(unit) &&
+  result.restart === unit.restart &&
+  result.rows.length === unit.rows.length &&
+  result.rows.every((row, i) => row === unit.rows[i])
 
 export type Outcome = z.infer<typeof outcomeSchema>
 export type UnitResult = z.infer<typeof unitResultSchema>

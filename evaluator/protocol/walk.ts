@@ -1,10 +1,11 @@
+import { ZooError } from '../../manifests/error.ts'
 import type { Progress } from '../../manifests/progress.ts'
 import { turnsOf } from '../attacks/table.ts'
 import type { BlockResults } from './aggregate.ts'
 import type { Ledger } from './ledger.ts'
 import { blocksOf, type Plan } from './plan.ts'
 import { attackBlock, checksUnit, cleanUnit, type Run } from './schedule.ts'
-import { type UnitResult, unitId } from './unit.ts'
+import { isResultOf, type UnitResult, unitId } from './unit.ts'
 
 export interface Walked {
   readonly blocks: readonly BlockResults[]
@@ -14,10 +15,20 @@ export interface Walked {
 /**
  * Walks through all units of a plan, blocks side by side: what the ledger has is read, what it lacks `run` does.
  * The clean pass over everything comes first, so that data and model that don't fit are found before hours are spent.
+ *
+ * @throws ZooError `integrity` where a stored result is another unit's, and what `run` throws
  */
 export async function walk(plan: Plan, ledger: Ledger, run: Run, progress: Progress): Promise<Walked> {
   const { protocol } = plan
-  const find: Run = async (unit) => (await ledger.find(unitId(unit, protocol))) ?? run(unit)
+  const find: Run = async (unit) => {
+    const id = unitId(unit, protocol)
+    const stored = await ledger.find(id)
+    if (stored && !isResultOf(stored, unit, id))
+      throw new ZooError('integrity', `units/${id}.json in ${ledger.dir} is not the result of that unit`, {
+        hint: 'remove it and run the same evaluation again',
+      })
+    return stored ?? run(unit)
+  }
 
   const blocks = blocksOf(plan)
   const report = reporter(plan, blocks.length, progress)

@@ -19,7 +19,11 @@ const modelSchema = z.strictObject({
   depth: z.int().positive().optional(),
   normalisation: z.string().optional(),
   branch: z.string().optional(),
+  /** How it was trained: `pgd-at`, `trades`. */
+  method: z.string().optional(),
   recipe: z.string().optional(),
+  /** The seed of its training: several models of one recipe say how much a number owes to it. */
+  trainingSeed: z.int().nonnegative().optional(),
   /** Clean images trained on beside the adversarial ones, as a share of the batch. */
   cleanRatio: z.number().min(0).max(1).optional(),
   trainedFor: threatSchema.optional(),

@@ -82,7 +82,12 @@ export const modelManifestSchema = z.strictObject({
   /** Which branch of a mixture norm was exported. */
   branch: z.enum(['main', 'clean', 'adv']).default('main'),
   threat: threatSchema.optional(),
-  recipe: z.strictObject({ name: nameSchema, sha256: sha256Schema }).optional(),
+  /** How it was trained: `pgd-at`, `trades`, `awp over pgd-at`. */
+  method: z.string().min(1).optional(),
+  /** The recipe that it was trained by; its `seed` is part of it. */
+  recipe: z
+    .strictObject({ name: nameSchema, sha256: sha256Schema, seed: z.int().nonnegative().optional() })
+    .optional(),
   trainingData: z.string().optional(),
   /** Clean images trained on beside the adversarial ones, as a share of the batch: 0 is adversarial images alone. */
   cleanRatio: z.number().min(0).max(1).optional(),

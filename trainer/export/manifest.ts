@@ -31,6 +31,7 @@ export function describeExport(exported: Exported): Description {
   const { recipe, data } = run
   const { method } = recipe
   const threat = threatOf(method)
+  const cleanRatio = cleanRatioOf(method)
   const suffix = branch === 'clean' ? '-clean' : ''
   const description = {
     schemaVersion: 1,
@@ -47,9 +48,10 @@ export function describeExport(exported: Exported): Description {
     dataset: nameOf(recipe.data.validation ?? recipe.data.train),
     branch,
     ...(threat && { threat }),
-    recipe: { name: recipe.name, sha256: run.recipeSha256 },
+    method: methodText(method),
+    recipe: { name: recipe.name, sha256: run.recipeSha256, seed: recipe.seed },
     trainingData: `${data.name} (${data.size} images, sha256 ${data.sha256}), ${exported.steps * recipe.batch} images seen`,
-    ...('cleanRatio' in method && { cleanRatio: method.cleanRatio }),
+    ...(cleanRatio !== undefined && { cleanRatio }),
     licence: recipe.licence,
   }
   return parseAs(modelManifestSchema.omit({ files: true }), description, 'the manifest of the export')
@@ -60,6 +62,17 @@ function architectureOf({ recipe: { network }, from }: Run) {
   const { depth, form, width, norm } = network
   const suffix = form === 'small' ? ` (width ${width})` : ''
   return { architecture: `ResNet-${depth}${suffix}`, depth, normalisation: norm.kind }
+}
+
+const methodText = (method: MethodSpec): string =>
+  method.name === 'awp' ? `awp over ${method.method.name}` : method.name
+
+/** Clean images beside the adversarial ones, for methods that train on both. */
+function cleanRatioOf(method: MethodSpec): number | undefined {
+  if (method.name === 'awp') return cleanRatioOf(method.method)
+  // These show the network every image both ways.
+  if (method.name === 'advprop' || method.name === 'fgsm-at') return 1
+  return 'cleanRatio' in method ? method.cleanRatio : undefined
 }
 
 /** What training defended against, if anything. */

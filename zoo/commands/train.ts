@@ -3,12 +3,14 @@ import { join } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Provider } from '../../converters/onnx/runtime/session.ts'
 import { readRecipe } from '../../manifests/recipes/read.ts'
+import type { Recipe } from '../../manifests/schema/recipe.ts'
 import { BACKENDS, type Backend } from '../../trainer/engines/open.ts'
 import type { Origin } from '../../trainer/origin.ts'
 import { train } from '../../trainer/train.ts'
 import { type InputFlags, inputFrom, withInputOptions } from '../input-options.ts'
 import { stoppable } from '../interrupt.ts'
 import { modelArgument } from '../model-argument.ts'
+import { natural } from '../option-values.ts'
 import { io, zooCommand } from '../output.ts'
 import type { Client } from '../registry/client.ts'
 import { openData } from '../registry/data.ts'
@@ -17,6 +19,7 @@ import { clientFor, type TransferOptions, transferOptions } from '../transfer-op
 interface TrainFlags extends TransferOptions, InputFlags {
   readonly out: string
   readonly from?: string
+  readonly seed?: number
   readonly backend: Backend
   readonly provider?: Provider
   readonly processes?: number | 'auto'
@@ -30,11 +33,17 @@ export function command(): Command {
   const training = zooCommand('train', 'Train a classifier by a recipe; the same command again resumes', [
     'zoo train mnist-demo-advbn --out runs/mnist',
     'zoo train my-recipe.json --out runs/mine --backend cuda',
+    'zoo train mnist-advbn --out runs/mnist-seed-1 --seed 1',
     'zoo train harden.json --out runs/hardened --from classifier.onnx --range 0,255',
   ])
     .argument('<recipe>', 'a recipe of the zoo by name, or a .json file')
     .requiredOption('--out <folder>', 'the folder of the run: checkpoints, history, report')
     .option('--from <model>', 'start from a run, a zoo model, an .onnx file or an https URL')
+    .option(
+      '--seed <seed>',
+      'of all randomness, in place of the recipe’s: for several models of one recipe',
+      natural,
+    )
     .addOption(backendOption)
     .addOption(
       new Option('--provider <provider>', 'where the backend ort computes (default: cpu)').choices([
@@ -54,7 +63,7 @@ export function command(): Command {
     const from = options.from === undefined ? undefined : await originOf(client, options.from, options)
     const summary = await stoppable((signal) =>
       train(
-        readRecipe(name),
+        withSeed(readRecipe(name), options.seed),
         {
           out: options.out,
           from,
@@ -87,6 +96,9 @@ function processCount(text: string): number | 'auto' {
   if (!Number.isInteger(count) || count < 1) throw new InvalidArgumentError('give a number, or auto.')
   return count
 }
+
+const withSeed = (recipe: Recipe, seed: number | undefined): Recipe =>
+  seed === undefined ? recipe : { ...recipe, seed }
 
 /** A run's folder as it is; anything else is a model, with what flags or its manifest say of its images. */
 async function originOf(client: Client, spec: string, flags: InputFlags): Promise<Origin> {

@@ -40,7 +40,7 @@ ${attackTable(entry, track.battery.aggregation, entry.images.count)}
 ${charts(entry, track)}
 ${pictured && pictures(entry, root)}
 <h2 id="use">Use it, reproduce it</h2>
-${model.version !== undefined && html`<p class="small soft">Get the model, verified to the byte:</p>${command(`zoo pull ${model.name}`)}`}
+${model.version !== undefined && html`<p class="small soft">Get the model, verified to the byte:</p>${command(`zoo pull ${model.name}@${model.version}`)}`}
 <p class="small soft">Evaluate it again; the same versions of the software on the same kind of processor give the same outcomes, image by image:</p>
 ${command(entry.command)}
 ${model.version !== undefined && html`<h2 id="card">Card</h2>${definitions(card(entry))}`}
@@ -100,7 +100,12 @@ function card({ model }: Entry): [string, Content][] {
     ['Depth', model.depth && `${model.depth} layers`],
     ['Parameters', model.parameters && short(model.parameters)],
     ['Operations per image', model.flops && `${short(model.flops)}FLOP`],
-    ['Recipe', model.recipe],
+    ['Method', model.method],
+    [
+      'Recipe',
+      model.recipe &&
+        (model.trainingSeed === undefined ? model.recipe : `${model.recipe}, seed ${model.trainingSeed}`),
+    ],
     ['Clean ratio in training', model.cleanRatio],
     ['Licence', model.licence],
     ['Authors', model.authors.join(', ')],

@@ -5,6 +5,7 @@ import { figure } from './charts/chart.ts'
 import { trackCharts } from './charts/track.ts'
 import { type Html, html, link } from './html.ts'
 import { page } from './layout.ts'
+import { seedTable } from './seeds.ts'
 import { boardTable, inWords } from './table.ts'
 import {
   aggregationText,
@@ -48,6 +49,7 @@ ${fact('Data', html`<a href="track.json">track.json</a>`)}
 <p class="small soft">A rank such as 1–3 is a band: paired tests cannot tell which of these places is the model’s.</p>
 ${controls(track)}
 ${boardTable(entries, { root, folder: '', caption: caption(track), sortable: true })}
+${seedTable(track)}
 ${charts(track, siblings)}
 ${reported(track)}
 <h2 id="join">Get on this board</h2>

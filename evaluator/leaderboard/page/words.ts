@@ -50,7 +50,7 @@ export const accuracyCell = (
 
 /** What kind of network it is, as far as its manifest says. */
 export const kindText = ({ model }: Pick<Entry, 'model'>): string =>
-  [model.architecture, model.normalisation].filter(Boolean).join(' · ')
+  [model.architecture, model.normalisation, model.method].filter(Boolean).join(' · ')
 
 export const images = (track: Track): number[] => [
   ...new Set(track.entries.map(({ images }) => images.count)),

@@ -102,6 +102,21 @@ describe('buildLeaderboard', () => {
     expect(contents(join(out, 'v1'))).toEqual(before)
   })
 
+  it('keeps the pictures that it got, where a store has thrown them away', async () => {
+    const out = join(base, 'board')
+    const dir = ledger('a', 0.5)
+    writeFileSync(join(dir, 'pictures.png'), 'a picture')
+    await buildLeaderboard([dir], { out })
+    rmSync(join(dir, 'pictures.png'))
+    const { tracks } = await buildLeaderboard([dir, ledger('b', 0.6)], { out })
+    const folder = join(out, 'v2', tracks[0]!.document.id)
+    const pages = readdirSync(folder).filter((name) => /^[ab]-.*\.html$/.test(name))
+    expect(pages.map((name) => readFileSync(join(folder, name), 'utf8').includes('pictures.png'))).toEqual([
+      true,
+      false,
+    ])
+  })
+
   it('refuses to build on a published document that was altered', async () => {
     const out = join(base, 'board')
     const { tracks } = await buildLeaderboard([ledger('a', 0.5)], { out })

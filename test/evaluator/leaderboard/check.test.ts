@@ -2,9 +2,14 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openData } from '../../../converters/data/open.ts'
 import { evaluate } from '../../../evaluator/evaluate.ts'
 import { type CheckOptions, checkSubmission } from '../../../evaluator/leaderboard/check.ts'
+import { encodePerturbations } from '../../../evaluator/protocol/adversarial.ts'
+import { finish } from '../../../evaluator/protocol/finish.ts'
+import { openLedger } from '../../../evaluator/protocol/ledger.ts'
+import { type Protocol, protocolDigest } from '../../../evaluator/protocol/plan.ts'
+import { type UnitResult, unitId, unitName } from '../../../evaluator/protocol/unit.ts'
+import { walk } from '../../../evaluator/protocol/walk.ts'
 import { readBattery } from '../../../manifests/batteries/read.ts'
 import { silent } from '../../../manifests/progress.ts'
 import { sha256 } from './synthetic.ts'
@@ -18,7 +23,7 @@ beforeAll(async () => {
   const data = writeTinyData(join(base, 'quarters.npz'), 40)
   const battery = readBattery(writeTinyBattery(join(base, 'tiny.json')))
   const path = await writeTinyModel(join(base, 'shaky.onnx'), 0.4)
-  options = { battery: () => battery, data: () => openData(data), replay: false, progress: silent }
+  options = { battery: () => battery, data: async () => data, replay: false, sample: 0, progress: silent }
   await evaluate(
     {
       model: { name: 'shaky', path, sha256: sha256Of(path) },
@@ -52,6 +57,61 @@ function copy(spoil: (dir: string) => void = () => {}): string {
 const edit = (path: string, change: (document: never) => object) =>
   writeFileSync(path, JSON.stringify(change(JSON.parse(readFileSync(path, 'utf8')) as never)))
 
+const readUnits = (dir: string): UnitResult[] =>
+  readdirSync(join(dir, 'units'))
+    .filter((name) => name.endsWith('.json'))
+    .map((name) => JSON.parse(readFileSync(join(dir, 'units', name), 'utf8')))
+
+const emptied = { prediction: [], target: [], distance: [], forwards: [], backwards: [] }
+
+/** A ledger that is whole in itself, of units that never ran: the honest clean pass, and what `change` makes of it. */
+async function invent(
+  change: (result: UnitResult) => UnitResult,
+  replan: (protocol: Protocol) => Protocol = (protocol) => protocol,
+): Promise<string> {
+  const honest = readUnits(join(base, 'ledger')).filter(({ name }) => name === 'clean')
+  const ledger = openLedger(join(base, `copy-${count++}`))
+  const stored = (await openLedger(join(base, 'ledger')).plan())!
+  const protocol = replan(stored.protocol)
+  const plan = { ...stored, protocol, digest: protocolDigest(protocol) }
+  await ledger.writePlan(plan)
+  const walked = await walk(
+    plan,
+    ledger,
+    async (unit) => {
+      const id = unitId(unit, protocol)
+      const pass = honest.find(({ rows }) => rows.includes(unit.rows[0]!))!
+      const kept = unit.rows.map((row) => pass.rows.indexOf(row))
+      const pick = <T>(values: readonly T[]): T[] => kept.map((i) => values[i]!)
+      const [outcome] = pass.outcomes
+      const result = change({
+        ...pass,
+        id,
+        name: unitName(unit),
+        restart: unit.restart,
+        rows: [...unit.rows],
+        labels: pick(pass.labels!),
+        outcomes: [
+          {
+            ...outcome!,
+            broken: pick([...outcome!.broken]).join(''),
+            prediction: pick(outcome!.prediction),
+            target: pick(outcome!.target),
+            distance: pick(outcome!.distance),
+            forwards: pick(outcome!.forwards),
+            backwards: pick(outcome!.backwards),
+          },
+        ],
+      })
+      await ledger.write({ result, adversarial: null })
+      return result
+    },
+    silent,
+  )
+  await finish(plan, ledger, walked)
+  return ledger.dir
+}
+
 /** The checks that failed, with their reasons. */
 async function failures(dir: string, more: Partial<CheckOptions> = {}): Promise<Record<string, string>> {
   const report = await checkSubmission(dir, { images: 32, ...options, ...more })
@@ -62,7 +122,7 @@ async function failures(dir: string, more: Partial<CheckOptions> = {}): Promise<
 
 describe('checkSubmission', () => {
   it('lets an honest evaluation pass', async () => {
-    expect(await failures(copy(), { replay: true })).toEqual({})
+    expect(await failures(copy(), { replay: true, sample: 32 })).toEqual({})
   })
 
   it('finds a unit that is missing, or was evaluated for something else', async () => {
@@ -91,7 +151,7 @@ describe('checkSubmission', () => {
     const other = await writeTinyModel(join(base, 'other.onnx'), 0.1)
     expect(Object.keys(await failures(copy(), { model: other }))).toEqual(['model'])
     const data = writeTinyData(join(base, 'others.npz'), 36)
-    expect(Object.keys(await failures(copy(), { data: () => openData(data) }))).toEqual(['data'])
+    expect(Object.keys(await failures(copy(), { data: async () => data }))).toEqual(['data'])
     const { battery } = options
     const newer = { ...battery('tiny')!, version: '2' }
     expect(await failures(copy(), { battery: () => newer })).toEqual({
@@ -99,6 +159,10 @@ describe('checkSubmission', () => {
     })
     expect(Object.keys(await failures(copy(), { battery: () => undefined }))).toEqual(['battery'])
     expect(await failures(copy(), { seed: 6 })).toEqual({ seed: 'the seed is 5; the board drew 6' })
+    const reseeded = copy((dir) =>
+      edit(join(dir, 'result.json'), (result: object) => ({ ...result, seed: 6 })),
+    )
+    expect(Object.keys(await failures(reseeded, { seed: 6 }))).toEqual(['ledger complete'])
     expect(Object.keys(await failures(copy(), { images: undefined }))).toEqual(['images'])
   })
 
@@ -112,6 +176,76 @@ describe('checkSubmission', () => {
         if (name.endsWith('.adv')) rmSync(join(dir, 'units', name))
     })
     expect(Object.keys(await failures(bare, { replay: true }))).toEqual(['replay'])
+  })
+
+  it('finds a stored image that lies outside the ball', async () => {
+    const far = copy((dir) => {
+      const unit = readUnits(dir).find(({ adversarial }) => adversarial)!
+      const steps = unit.adversarial!.rows.map(() => new Int32Array(16).fill(1 << 22))
+      const bytes = encodePerturbations(steps)
+      writeFileSync(join(dir, 'units', `${unit.id}.adv`), bytes)
+      edit(join(dir, 'units', `${unit.id}.json`), (result: UnitResult) => ({
+        ...result,
+        adversarial: { ...result.adversarial, sha256: sha256(bytes) },
+      }))
+    })
+    expect((await failures(far, { replay: true })).replay).toContain('outside the ball')
+  })
+
+  it('finds a unit that leaves rows out, or was put in the place of another', async () => {
+    const [unit] = readUnits(join(base, 'ledger')).filter(({ name }) => name === 'pgd-ce')
+    const shorter = copy((dir) =>
+      edit(join(dir, 'units', `${unit!.id}.json`), (result: UnitResult) => ({
+        ...result,
+        outcomes: result.outcomes.map((outcome) => ({ ...outcome, broken: '' })),
+      })),
+    )
+    expect((await failures(shorter))['ledger complete']).toContain('every row needs its outcome')
+    const empty = copy((dir) =>
+      edit(join(dir, 'units', `${unit!.id}.json`), (result: UnitResult) => ({
+        ...result,
+        rows: [],
+        outcomes: result.outcomes.map((outcome) => ({ ...outcome, broken: '', ...emptied })),
+      })),
+    )
+    expect((await failures(empty))['ledger complete']).toContain('not the result of that unit')
+  })
+
+  it('attacks images again of which every unit says that they stand', async () => {
+    const invented = await invent((result) => ({
+      ...result,
+      outcomes: result.outcomes.map((outcome) => ({ ...outcome, broken: '0'.repeat(result.rows.length) })),
+      adversarial: null,
+    }))
+    expect(await failures(invented, { replay: true })).toEqual({})
+    expect(await failures(invented, { replay: true, sample: 32 })).toEqual({
+      sample: expect.stringMatching(/^of 32 images that are said to stand, .* breaks \d+: image \d+ is one$/),
+    })
+  })
+
+  it('classifies the unperturbed images again', async () => {
+    // One in eight is said to be misclassified, whoever may gain by it.
+    const invented = await invent((result) => ({
+      ...result,
+      outcomes: result.outcomes.map((outcome) => ({
+        ...outcome,
+        broken: result.rows.map((row) => Number(row % 8 === 0)).join(''),
+      })),
+      adversarial: null,
+    }))
+    expect(await failures(invented, { sample: 1 })).toEqual({
+      sample: expect.stringMatching(/^4 of 32 images have another clean outcome/),
+    })
+  })
+
+  it('finds a plan that leaves attacks out', async () => {
+    const shortened = await invent(
+      (result) => ({ ...result, adversarial: null }),
+      (protocol) => ({ ...protocol, attacks: protocol.attacks.slice(0, 1) }),
+    )
+    expect(await failures(shortened, { sample: 32 })).toEqual({
+      sample: 'plan.json is not what the zoo makes of this model, data and battery: attacks differ',
+    })
   })
 
   it('asks for a word on each flag', async () => {
@@ -135,6 +269,7 @@ describe('checkSubmission', () => {
     expect(findings.filter(({ verdict }) => verdict === 'skipped').map(({ check }) => check)).toEqual([
       'data',
       'replay',
+      'sample',
     ])
   })
 

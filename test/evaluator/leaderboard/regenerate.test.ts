@@ -1,5 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -116,6 +125,16 @@ describe('zoo leaderboard regenerate', () => {
     async () => {
       const again = await regenerate('whole', 'whole-board')
       expect(again).toMatchObject({ evaluated: [], board: { version: 1, fresh: false } })
+      // Nor where a repository kept what its store says is worth keeping.
+      const ignored = readFileSync(join(base, 'whole', '.gitignore'), 'utf8')
+      expect(ignored).toBe('*.adv\npictures.png\nreport.html\n')
+      cpSync(join(base, 'whole'), join(base, 'committed'), {
+        recursive: true,
+        filter: (path) => !/\.adv$|pictures\.png$|report\.html$/.test(path),
+      })
+      cpSync(join(base, 'whole-board'), join(base, 'committed-board'), { recursive: true })
+      const committed = await regenerate('committed', 'committed-board')
+      expect(committed).toMatchObject({ evaluated: [], board: { version: 1, fresh: false } })
     },
     PATIENCE,
   )

@@ -220,6 +220,9 @@ it('says in file, manifest and card what was exported', async () => {
     classes: ['class 0', 'class 1', 'class 2'],
     threat: { norm: 'linf', eps: 8 / 255, targeted: false },
     licence: 'CC-BY-4.0',
+    method: 'pgd-at',
+    cleanRatio: 1,
+    recipe: { name: 'tiny', seed: 0 },
   })
   expect(manifest.trainingData).toBe(`noise (80 images, sha256 ${'a'.repeat(64)}), 80 images seen`)
 

@@ -24,10 +24,13 @@ export interface TestClient extends Client {
   readonly notes: string[]
 }
 
-/** A client with a home of its own that gives up soon. */
+/**
+ * A client with a home of its own that doesn't try often. Its patience with a stall is the usual, since a busy machine
+ * is slow: tests of a stall shorten it.
+ */
 export function testClient(changes: Partial<Settings> = {}, home = temporaryFolder()): TestClient {
   const notes: string[] = []
-  const settings = { ...readSettings({}, { ZOO_HOME: home }), timeout: 1000, retries: 1, ...changes }
+  const settings = { ...readSettings({}, { ZOO_HOME: home }), retries: 1, ...changes }
   return { ...openClient({ settings, note: (line) => notes.push(line) }), notes }
 }
 

@@ -4,9 +4,9 @@ import { aligned } from '../../../evaluator/leaderboard/text.ts'
 import type { Plan } from '../../../evaluator/protocol/plan.ts'
 import { batteryIds, readBattery } from '../../../manifests/batteries/read.ts'
 import { ZooError } from '../../../manifests/error.ts'
+import { dataArgument } from '../../data-argument.ts'
 import { natural, positive } from '../../option-values.ts'
 import { io, printFailure, zooCommand } from '../../output.ts'
-import { openData } from '../../registry/data.ts'
 import { clientFor, type TransferOptions, transferOptions } from '../../transfer-options.ts'
 
 interface Options extends TransferOptions {
@@ -15,6 +15,7 @@ interface Options extends TransferOptions {
   readonly images?: number
   readonly seed?: number
   readonly replay: boolean
+  readonly sample: number
 }
 
 export const checkCommand = (): Command =>
@@ -28,7 +29,8 @@ export const checkCommand = (): Command =>
       .option('--data <data>', 'the data set; by default the one that the ledger names')
       .option('--images <n>', 'how many images the board asks for; by default the whole data set', positive)
       .option('--seed <seed>', 'the seed that the board drew', natural)
-      .option('--no-replay', 'don’t run the stored images again'),
+      .option('--no-replay', 'don’t run the stored images again')
+      .option('--sample <n>', 'how many of the images that stand are attacked again', natural, 32),
   ).action(async (dirs: string[], options: Options) => {
     const out = io(options)
     if (options.model !== undefined && dirs.length > 1)
@@ -42,13 +44,10 @@ export const checkCommand = (): Command =>
           images: options.images,
           seed: options.seed,
           replay: options.replay,
+          sample: options.sample,
           progress: out.progress,
           battery: (id) => (batteryIds().includes(id) ? readBattery(id) : undefined),
-          data: ({ protocol: { dataset, model } }: Plan) =>
-            openData(client, options.data ?? dataset.name, {
-              size: model.input?.size,
-              resize: model.input?.resize,
-            }),
+          data: ({ protocol }: Plan) => dataArgument(client, options.data ?? protocol.dataset.name),
         }),
       )
     out.answer(reports, (all) => all.map(reportText).join('\n\n'))

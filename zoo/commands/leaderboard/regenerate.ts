@@ -40,6 +40,7 @@ export const regenerateCommand = (): Command =>
     const regenerated = await regenerate(
       jobs,
       {
+        store: options.store,
         out: options.out,
         reported: await readReported(),
         data: (dataset) => dataArgument(client, dataset),

@@ -170,7 +170,8 @@ const isFileSystemError = (error: unknown): boolean =>
     (error as NodeJS.ErrnoException).code ?? '',
   )
 
-const BUSY = new Set([408, 425, 429, 500, 502, 503, 504])
+/** Statuses after which another try may succeed. */
+export const BUSY: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504])
 
 /** The error that a refused request means. */
 export async function refuse(response: HttpResponse, url: string): Promise<never> {

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { EnvHttpProxyAgent, request } from 'undici'
 import { ZooError } from '../../../manifests/error.ts'
 import type { Settings } from '../settings.ts'
@@ -6,7 +7,10 @@ import { Unreachable } from './retry.ts'
 export interface HttpRequest {
   readonly method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   readonly headers?: Readonly<Record<string, string>>
-  readonly body?: Uint8Array | string | NodeJS.ReadableStream
+  /** A function gives the bytes anew each time that they are sent: after a redirect, or once a token is there. */
+  readonly body?: Uint8Array | string | (() => Readable)
+  /** Milliseconds that the server may take for its answer beyond the usual. */
+  readonly patience?: number
   readonly signal?: AbortSignal | undefined
 }
 
@@ -68,13 +72,14 @@ export class Http {
 
   private async send(
     url: URL,
-    { method = 'GET', headers = {}, body, signal }: HttpRequest,
+    { method = 'GET', headers = {}, body, patience = 0, signal }: HttpRequest,
   ): Promise<HttpResponse> {
     try {
       const response = await request(url, {
         method,
         headers,
-        body: (body as string | undefined) ?? null,
+        body: (typeof body === 'function' ? body() : body) ?? null,
+        headersTimeout: this.settings.timeout + patience,
         dispatcher: this.dispatcher,
         ...(signal ? { signal } : {}),
       })
@@ -88,6 +93,8 @@ export class Http {
       }
     } catch (error) {
       signal?.throwIfAborted()
+      // The body could not be read, on this side.
+      if (error instanceof ZooError) throw error
       throw new Unreachable(`${url.origin}: ${reason(error)}`, { cause: error })
     }
   }

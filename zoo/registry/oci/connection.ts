@@ -1,9 +1,14 @@
 import { ZooError } from '../../../manifests/error.ts'
 import type { Client } from '../client.ts'
-import { refuse } from '../download/download.ts'
+import { BUSY, refuse } from '../download/download.ts'
 import type { HttpRequest, HttpResponse } from '../download/http.ts'
 import { retrying } from '../download/retry.ts'
 import { Authoriser, parseChallenge } from './auth.ts'
+
+export interface RegistryRequest extends HttpRequest {
+  /** Statuses beside success that the caller deals with. */
+  readonly expect?: readonly number[]
+}
 
 /** Requests to one registry, with its authorisation and its manner of saying what is wrong. */
 export class Connection {
@@ -31,28 +36,27 @@ export class Connection {
   }
 
   /**
-   * A request that succeeds, or answers with a status that the caller expects.
+   * A request that succeeds, or answers with a status that the caller expects. It is sent again where that may help,
+   * so it must mean the same the second time.
    *
    * @throws ZooError `authorisation`, `not-found`, `integrity` (digest refused), `network`
    */
-  async request(
-    repository: string,
-    path: string,
-    options: HttpRequest & { readonly expect?: readonly number[] } = {},
-  ): Promise<HttpResponse> {
+  async request(repository: string, path: string, options: RegistryRequest = {}): Promise<HttpResponse> {
+    return retrying(() => this.once(repository, path, options), { retries: this.client.settings.retries })
+  }
+
+  /**
+   * A single try of a request.
+   *
+   * @throws Unreachable where another try may succeed; else as `request`
+   */
+  async once(repository: string, path: string, options: RegistryRequest = {}): Promise<HttpResponse> {
     const url = this.url(path)
-    // An upload that broke off cannot simply be sent again: its caller knows how far it got.
-    const retries = options.body === undefined ? this.client.settings.retries : 0
-    return retrying(
-      async () => {
-        const response = await this.authorised(repository, url, options)
-        if (response.status < 300 || options.expect?.includes(response.status)) return response
-        if (response.status >= 400 && response.status < 500 && response.status !== 429)
-          await this.fail(response, url)
-        return refuse(response, url)
-      },
-      { retries },
-    )
+    const response = await this.authorised(repository, url, options)
+    if (response.status < 300 || options.expect?.includes(response.status)) return response
+    if (response.status >= 400 && response.status < 500 && !BUSY.has(response.status))
+      await this.fail(response, url)
+    return refuse(response, url)
   }
 
   private async authorised(repository: string, url: string, options: HttpRequest): Promise<HttpResponse> {

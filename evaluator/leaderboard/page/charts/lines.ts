@@ -53,9 +53,7 @@ export function lineChart(all: readonly Series[], options: LineOptions): Chart {
     .map(({ name, points }) => ({ name, points: options.joined === false ? points : thinned(points) }))
   const rest = all.length - series.length
   const text =
-    rest > 0
-      ? `${options.text} The first ${DRAWN} models; the other ${rest} are in track.json.`
-      : options.text
+    rest > 0 ? `${options.text} The first ${DRAWN} lines; the other ${rest} are in track.json.` : options.text
   const drawn = series
     .map(({ points }, i) => ({
       ...styleOf(i),

@@ -1,19 +1,25 @@
 import type { Entry, Track } from '../../../../manifests/schema/leaderboard.ts'
 import { epsText, NORMS, short } from '../../format.ts'
+import { middleSeeds } from '../../seeds.ts'
+import { against } from './against.ts'
 import type { Chart } from './chart.ts'
 import { lineChart, type Series } from './lines.ts'
 import { scatterChart } from './scatter.ts'
 
 /** Every chart that the track's data can fill, in reading order. `siblings` are all tracks of the board. */
 export function trackCharts(track: Track, siblings: readonly Track[]): Chart[] {
-  return [
-    scatterChart(track.entries),
-    iterationChart(track.entries, track),
-    budgetChart(track.entries),
-    epsChart(track, siblings),
-    depthChart(track.entries),
-    cleanRatioChart(track.entries),
-  ].filter((chart) => chart !== undefined)
+  const { entries } = track
+  const middles = middleSeeds(entries)
+  const note =
+    middles.length < entries.length ? ' Of several seeds of one recipe, the one in the middle is drawn.' : ''
+  const lines = [
+    iterationChart(middles, track),
+    budgetChart(middles),
+    epsChart({ ...track, entries: middles }, siblings),
+  ].map((chart) => chart && { ...chart, text: chart.text + note })
+  return [scatterChart(entries), ...lines, depthChart(entries), cleanRatioChart(entries)].filter(
+    (chart) => chart !== undefined,
+  )
 }
 
 /** The paper's PGD curve: accuracy after ever more iterations. Whoever looks at the left end alone may rank wrongly. */
@@ -118,9 +124,9 @@ export function securityChart(
 
 /** Robust and clean accuracy against the number of layers. */
 export function depthChart(entries: readonly Entry[]): Chart | undefined {
-  return against(entries, ({ model }) => model.depth, {
+  return against(entries, 'depth', {
     title: 'Accuracy against depth',
-    text: 'Weight layers on the longest path. Bars are 95 % intervals.',
+    text: 'Weight layers on the longest path.',
     x: 'Layers',
     xText: String,
     scale: 'log',
@@ -129,35 +135,11 @@ export function depthChart(entries: readonly Entry[]): Chart | undefined {
 
 /** Robust and clean accuracy against the share of clean images in training. */
 export function cleanRatioChart(entries: readonly Entry[]): Chart | undefined {
-  return against(entries, ({ model }) => model.cleanRatio, {
+  return against(entries, 'cleanRatio', {
     title: 'Accuracy against the clean ratio',
-    text: 'Clean images trained on beside the adversarial ones, as a share of the batch: 0 is adversarial images alone. Bars are 95 % intervals.',
+    text: 'Clean images trained on beside the adversarial ones, as a share of the batch: 0 is adversarial images alone.',
     x: 'Clean ratio',
     xText: String,
     scale: 'linear',
   })
-}
-
-function against(
-  entries: readonly Entry[],
-  value: (entry: Entry) => number | undefined,
-  options: Omit<Parameters<typeof lineChart>[1], 'ticks'>,
-): Chart | undefined {
-  const known = entries.filter((entry) => value(entry) !== undefined)
-  const ticks = [...new Set(known.map((entry) => value(entry)!))].sort((a, b) => a - b)
-  if (ticks.length < 2) return undefined
-  const series = (['robust', 'clean'] as const).map((kind) => ({
-    name: kind === 'robust' ? 'Robust' : 'Clean',
-    points: known.map((entry) => ({ x: value(entry)!, ...entry[kind] })).sort((a, b) => a.x - b.x),
-  }))
-  const chart = lineChart(series, { ...options, ticks, joined: ticks.length === known.length })
-  const rows = [...known]
-    .sort((a, b) => value(a)! - value(b)!)
-    .map((entry) => [
-      entry.model.name,
-      options.xText(value(entry)!),
-      `${(entry.robust.accuracy * 100).toFixed(1)} %`,
-      `${(entry.clean.accuracy * 100).toFixed(1)} %`,
-    ])
-  return { ...chart, columns: ['Model', options.x, 'Robust', 'Clean'], rows }
 }

@@ -59,8 +59,11 @@ describe('a download', () => {
 describe('a connection that breaks', () => {
   for (const how of ['cut', 'stall'] as const)
     it(`is taken up where it was (${how})`, async () => {
-      const { path, server } = await from((request, response, count) =>
-        count === 1 ? breakOff(response, BYTES, 100_000, how) : answer(request, response, BYTES),
+      const { path, server } = await from(
+        (request, response, count) =>
+          count === 1 ? breakOff(response, BYTES, 100_000, how) : answer(request, response, BYTES),
+        WANTED,
+        testClient({ timeout: 1000 }),
       )
       expect(sha256(readFileSync(path!))).toBe(WANTED.sha256)
       expect(server.requests[1]!.headers).toMatchObject({ range: 'bytes=100000-', 'if-range': '"v1"' })

@@ -15,14 +15,19 @@ export interface TestServer {
   /** `http://127.0.0.1:PORT` */
   readonly origin: string
   /** Requests so far, oldest first. */
-  readonly requests: { readonly url: string; readonly headers: IncomingMessage['headers'] }[]
+  readonly requests: {
+    readonly method: string
+    readonly url: string
+    readonly headers: IncomingMessage['headers']
+  }[]
 }
 
 /** A server on loopback that does to every request what `handler` says; `count` begins at 1. */
 export async function serve(handler: Handler): Promise<TestServer> {
   const requests: TestServer['requests'] = []
   const server = createServer((request, response) => {
-    requests.push({ url: request.url ?? '', headers: request.headers })
+    const { method = '', url = '', headers } = request
+    requests.push({ method, url, headers })
     handler(request, response, requests.length)
   })
   running.push(server)
