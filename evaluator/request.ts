@@ -34,6 +34,13 @@ export interface EvaluationRequest {
   readonly shard?: { readonly index: number; readonly count: number } | undefined
   /** The ledger's folder; without one the ledger goes when the evaluation ends. */
   readonly out?: string | undefined
-  /** Models of transfer attacks, by how the battery calls them. */
-  readonly sources?: Readonly<Record<string, ModelFile>> | undefined
+  /** Models of transfer attacks, by how the battery calls them; without a manifest they take images as the attacked model does. */
+  readonly sources?:
+    | Readonly<
+        Record<
+          string,
+          ModelFile & { readonly manifest?: Pick<ModelManifest, 'input' | 'output'> | undefined }
+        >
+      >
+    | undefined
 }

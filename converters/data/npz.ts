@@ -6,17 +6,28 @@ import type { DataSet } from './dataset.ts'
 import { checkLabelRange, type LabelRange } from './labels.ts'
 import { NPY_HEAD, type NpyHeader, npyNumbers, parseNpyHeader } from './npy.ts'
 import { checkIndices, readRecords, toUnit } from './records.ts'
-import { readZip, type ZipMember } from './zip.ts'
+import { readZip, type ZipMember, zipNames } from './zip.ts'
+
+const ARRAYS = new Set(['x.npy', 'y.npy', 'target.npy', 'eps.npy'])
 
 /**
  * An .npz archive with images `x` (uint8 in 0..255 or float32 in [0,1]; NHWC, NCHW, or NHW for grey) and labels `y`,
  * optionally `target` and `eps` per example. Stored images are read in place, batch by batch.
  *
- * @throws ZooError `invalid-data` for a missing array, lengths that disagree, values outside [0,1], labels that are no
+ * @throws ZooError `invalid-data` for a missing array or one of another name, lengths that disagree, values outside [0,1], labels that are no
  * classes, no examples at all
  */
 export async function openNpz(path: string, range: LabelRange): Promise<DataSet> {
-  const members = readZip(path, new Set(['x.npy', 'y.npy', 'target.npy', 'eps.npy']))
+  const unknown = zipNames(path).find((name) => !ARRAYS.has(name))
+  if (unknown !== undefined)
+    throw new ZooError(
+      'invalid-data',
+      `${path} has an array ${unknown.replace(/\.npy$/, '')}, which would be ignored`,
+      {
+        hint: 'it may hold x and y, and for each image target and eps, and nothing else',
+      },
+    )
+  const members = readZip(path, ARRAYS)
   const images = openImages(path, members)
   const y = column(path, members, 'y', images.count)
   if (y === undefined) throw missing(path, 'y', 'the labels')

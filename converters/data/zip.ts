@@ -20,10 +20,25 @@ const LARGEST_COMPRESSED = 2 ** 31 - 1
  * @throws ZooError `invalid-data` where it is no zip archive or a member is out of bounds
  */
 export function readZip(path: string, wanted: ReadonlySet<string>): Map<string, ZipMember> {
+  return withArchive(path, (size, at) => {
+    const members = new Map<string, ZipMember>()
+    for (const entry of entries(path, size, at))
+      if (wanted.has(entry.name)) members.set(entry.name, member(path, entry, at))
+    return members
+  })
+}
+
+/** The names of a zip archive's members. */
+export function zipNames(path: string): string[] {
+  return withArchive(path, (size, at) => Array.from(entries(path, size, at), ({ name }) => name))
+}
+
+/** Opens an archive for reading at offsets, and closes it again. */
+function withArchive<T>(path: string, read: (size: number, at: ReadAt) => T): T {
   const descriptor = openSync(path, 'r')
   try {
     const { size } = statSync(path)
-    const at = (offset: number, length: number): Buffer => {
+    return read(size, (offset, length) => {
       if (offset < 0 || length < 0 || offset + length > size) throw damaged(path)
       const bytes = Buffer.alloc(length)
       for (let done = 0; done < length; ) {
@@ -32,11 +47,7 @@ export function readZip(path: string, wanted: ReadonlySet<string>): Map<string, 
         done += read
       }
       return bytes
-    }
-    const members = new Map<string, ZipMember>()
-    for (const entry of entries(path, size, at))
-      if (wanted.has(entry.name)) members.set(entry.name, member(path, entry, at))
-    return members
+    })
   } finally {
     closeSync(descriptor)
   }

@@ -32,6 +32,8 @@ export interface Classifier {
   readonly batch: number | null
   /** What the model's own output is. `logits` holds logits, or log-probabilities, which serve as such. */
   readonly outputKind: OutputKind
+  /** Whether `logits` is the logarithm of probabilities that the model computes itself: where they saturate, gradients vanish. */
+  readonly logarithm: boolean
 }
 
 export interface PrepareOptions {
@@ -79,6 +81,7 @@ export async function prepareClassifier(model: Model, options: PrepareOptions = 
     classes,
     batch,
     outputKind: logits.kind,
+    logarithm: logits.logarithm,
   }
 }
 

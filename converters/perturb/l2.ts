@@ -28,8 +28,11 @@ export const l2: Norm = {
     }
   },
 
+  /** Divides by the gradient's length however short it is: where a model is certain, that is 1e-30. */
   ascend(x, gradient, length) {
-    const scale = length / (size(gradient) + TINY)
+    const steepness = size(gradient)
+    if (steepness === 0) return
+    const scale = length / steepness
     for (let i = 0; i < x.length; i++) x[i]! += scale * gradient[i]!
   },
 

@@ -1,5 +1,5 @@
 import { rowOf } from '../../converters/perturb/pgd.ts'
-import { normals, uniforms } from '../../converters/perturb/random.ts'
+import { type Key, normals, uniforms } from '../../converters/perturb/random.ts'
 import { type Attack, type Example, type Oracle, predict, type Task } from './attack.ts'
 import { handInBeyond, handInWithin, type Seeker, seeker } from './nearest.ts'
 
@@ -50,7 +50,7 @@ async function pursue(walk: Seeker, task: Task, oracle: Oracle, budget: Budget):
   /** Precision of the bisection: the paper's theta, with its gamma = 1. */
   const theta = norm.name === 'linf' ? 1 / size ** 2 : 1 / size ** 1.5
 
-  const start = await misclassifiedNoise(example, budget)
+  const start = await misclassifiedStart(example, budget)
   if (!start) return
   x.set(start)
   let before = norm.distance(x, example.origin)
@@ -72,20 +72,31 @@ async function pursue(walk: Seeker, task: Task, oracle: Oracle, budget: Budget):
   await handInWithin([walk], oracle, task)
 }
 
-/** A uniformly random image of another class, mixed with the clean one as far as its class allows. */
-async function misclassifiedNoise({ origin, key }: Example, budget: Budget): Promise<Float32Array | null> {
-  for (let n = 0; n < STARTS && budget.left > 0; n++) {
-    const noise = uniforms([...key, START, n], origin.length)
-    if (!(await budget.misled([noise]))[0]) continue
+/**
+ * An image of another class, mixed with the clean one as far as its class allows. Uniform noise, as in the paper; where a
+ * model takes all noise for this class, the clean image's negative, black, white, or one that is half of each.
+ */
+async function misclassifiedStart({ origin, key }: Example, budget: Budget): Promise<Float32Array | null> {
+  for (const start of starts(origin, key)) {
+    if (budget.left <= 0) break
+    if (!(await budget.misled([start]))[0]) continue
     let [low, high] = [0, 1]
     while (high - low > 1e-3) {
       const middle = (low + high) / 2
-      if ((await budget.misled([blend(origin, noise, middle)]))[0]) high = middle
+      if ((await budget.misled([blend(origin, start, middle)]))[0]) high = middle
       else low = middle
     }
-    return blend(origin, noise, high)
+    return blend(origin, start, high)
   }
   return null
+}
+
+function* starts(origin: Float32Array, key: Key): Generator<Float32Array> {
+  for (let n = 0; n < STARTS; n++) yield uniforms([...key, START, n], origin.length)
+  yield origin.map((value) => 1 - value)
+  for (const brightness of [0, 1]) yield origin.map(() => brightness)
+  yield origin.map((_, i) => Number(2 * i < origin.length))
+  yield origin.map((_, i) => Number(2 * i >= origin.length))
 }
 
 /**

@@ -98,9 +98,9 @@ async function planAfresh(stored: Plan, { model, data: spec }: AgainOptions): Pr
     seed: protocol.seed,
     provider: protocol.provider,
     sources: Object.fromEntries(
-      Object.entries(protocol.sources).map(([source, digest]) => [
+      Object.entries(protocol.sources).map(([source, { sha256, input, outputKind: output }]) => [
         source,
-        { name: source, path: stored.sourcePaths[source]!, sha256: digest },
+        { name: source, path: stored.sourcePaths[source]!, sha256, manifest: { input, output } },
       ]),
     ),
     externalData: await externalDigest(model),

@@ -130,8 +130,13 @@ function exampleRow(
 ): ExampleRow {
   const correct = clean.outcomes[0]!.broken[position] === '0'
   const breakers = deciding.filter(({ cells }) => cells.get(index)?.broken)
-  const distances = breakers.map(({ cells }) => cells.get(index)!.distance!)
-  const robust = breakers.length === 0 && (correct || !worstCase)
+  const distanceBy = ({ cells }: Column) => cells.get(index)!.distance!
+  /** Of several, which only `each` has, the one that came nearest; the first of equals. */
+  const nearest = breakers.reduce<Column | undefined>(
+    (best, column) => (best && distanceBy(best) <= distanceBy(column) ? best : column),
+    undefined,
+  )
+  const robust = !nearest && (correct || !worstCase)
   const spent = (kind: 'forwards' | 'backwards') => {
     // Checkpoints of one walk count what came before them: only the last is the walk's price.
     const prices = new Map(columns.map(({ entry, cells }) => [entry, cells.get(index)?.[kind] ?? 0]))
@@ -142,8 +147,8 @@ function exampleRow(
     label: clean.labels![position]!,
     clean: correct,
     robust,
-    brokenBy: robust ? null : correct ? breakers[0]!.name : 'clean',
-    norm: robust ? null : correct ? Math.min(...distances) : 0,
+    brokenBy: robust ? null : correct ? nearest!.name : 'clean',
+    norm: robust ? null : correct ? distanceBy(nearest!) : 0,
     forwards: clean.outcomes[0]!.forwards[position]! + spent('forwards'),
     backwards: spent('backwards'),
   }

@@ -93,6 +93,7 @@ export function keepBooks(task: Task, judged: AttackedModel, answersWith: Attack
           },
           loss,
         )
+        if (replaceNaN(answer.loss, Number.NEGATIVE_INFINITY) + replaceNaN(answer.gradient, 0) > 0) nans++
         for (const [i, { example }] of chunk.entries()) {
           forwards[example.row]!++
           backwards[example.row]!++
@@ -103,7 +104,6 @@ export function keepBooks(task: Task, judged: AttackedModel, answersWith: Attack
           }
           slopes.push(slope)
         }
-        if (hasNaN(answer.loss) || hasNaN(answer.gradient)) nans++
       }
       return slopes
     },
@@ -146,6 +146,20 @@ function better(entry: Entry, other: Entry | undefined): boolean {
 }
 
 const rank = ({ broken, misclassified }: Verdict): number => Number(broken) + Number(misclassified)
+
+/**
+ * Replaces what is not a number, in place, and answers how much there was. An element without a slope moves nothing:
+ * left as it is, it would make a walk of all elements worthless, and the model look robust.
+ */
+function replaceNaN(values: Float32Array, substitute: number): number {
+  let count = 0
+  for (let i = 0; i < values.length; i++)
+    if (Number.isNaN(values[i])) {
+      values[i] = substitute
+      count++
+    }
+  return count
+}
 
 /** A loop, since `some` with a function takes longer than the attack's own step. */
 function hasNaN(values: Float32Array): boolean {

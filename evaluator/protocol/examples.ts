@@ -39,6 +39,14 @@ export async function readExamples(
       throw new ZooError('invalid-data', `image ${index} of ${data.name} has no eps of its own`, {
         hint: 'give --eps',
       })
+    if (protocol.threat.norm === 'linf' && eps > 1)
+      throw new ZooError(
+        'invalid-data',
+        `image ${index} of ${data.name} has an eps of ${eps}, beyond the range [0,1]`,
+        {
+          hint: 'eps is a fraction of that range: divide by 255',
+        },
+      )
     return { row, origin, label, target, eps, key: keyFor(index) }
   })
   return { examples, labels: Array.from(batch.labels) }

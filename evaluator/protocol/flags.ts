@@ -34,6 +34,12 @@ function ofModel({ protocol, tally }: Evidence): Flag[] {
       name: 'few-classes',
       reason: `with ${classes} classes ${classes < 3 ? 'neither ratio loss is' : 'the targeted ratio loss is not'} defined; the margin was used instead`,
     })
+  if (protocol.logarithm)
+    flags.push({
+      name: 'probabilities',
+      reason:
+        'the outputs are probabilities without a final Softmax that could be left out: their logarithm was attacked, and where they saturate, gradients vanish',
+    })
   const correct = tally.examples.filter(({ clean }) => clean).length
   const { interval } = share(correct, tally.examples.length)
   if (interval[0] <= 1 / classes && correct / tally.examples.length < 1.5 / classes)

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileAtomic, writeJsonAtomic } from '../../manifests/atomic.ts'
@@ -27,7 +28,7 @@ export interface Ledger {
   readonly dir: string
   plan(): Promise<Plan | null>
   writePlan(plan: Plan): Promise<void>
-  /** A unit's result if it is finished. */
+  /** A unit's result if it is finished, with its perturbations if it has any. */
   find(id: string): Promise<UnitResult | null>
   write(finished: Finished): Promise<void>
   /** A finished unit's perturbations, checked against their digest. */
@@ -47,7 +48,9 @@ export function openLedger(dir: string): Ledger {
 
     async find(id) {
       const document = await readJson(unit(id, 'json'))
-      return document === null ? null : parseAs(unitResultSchema, document, unit(id, 'json'))
+      if (document === null) return null
+      const result = parseAs(unitResultSchema, document, unit(id, 'json'))
+      return result.adversarial && !existsSync(unit(id, 'adv')) ? null : result
     },
 
     async write({ result, adversarial }) {

@@ -12,6 +12,7 @@ import { parseEps } from '../eps.ts'
 import type { EvaluationRequest } from '../request.ts'
 import { ortVersion } from './ort-version.ts'
 import type { Plan, Protocol } from './plan.ts'
+import { sourcesOf } from './sources.ts'
 
 /** Elements that a batch holds: 128 images of CIFAR's size; of larger ones as many as fit, but not too few to be fast. */
 const BATCH_ELEMENTS = 128 * 3 * 32 * 32
@@ -55,11 +56,10 @@ export async function makeProtocol(
     classes: classifier.classes,
     skipped,
     threat,
+    ...(classifier.logarithm && { logarithm: true }),
     gradients: gradients.reason === undefined,
     ...(gradients.reason !== undefined && { gradientsReason: gradients.reason }),
-    sources: Object.fromEntries(
-      Object.entries(request.sources ?? {}).map(([name, { sha256 }]) => [name, sha256]),
-    ),
+    sources: await sourcesOf(request, classifier),
     seed: request.seed,
     block: choices.block,
     batch: choices.batch,
@@ -103,7 +103,18 @@ async function threatOf(request: EvaluationRequest, data: DataSet): Promise<Prot
   const customary = battery.threats.filter(({ dataset }) => data.name.split(':')[0]!.startsWith(dataset))
   const norm =
     request.norm ?? manifest?.threat?.norm ?? customary[0]?.norm ?? battery.threats[0]?.norm ?? 'linf'
-  if (request.eps !== undefined) return { norm, eps: parseEps(request.eps), targeted }
+  if (request.eps !== undefined) {
+    const eps = parseEps(request.eps)
+    if (norm === 'linf' && eps > 1)
+      throw new ZooError(
+        'usage',
+        `an linf perturbation of ${request.eps} is larger than the whole range [0,1]`,
+        {
+          hint: `eps is a fraction of that range: --eps ${request.eps}/255?`,
+        },
+      )
+    return { norm, eps, targeted }
+  }
   if ((await data.read([0])).eps) return { norm, eps: null, targeted }
   const trained = manifest?.threat
   if (trained?.norm === norm && trained.eps > 0) return { norm, eps: trained.eps, targeted }

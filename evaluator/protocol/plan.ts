@@ -7,16 +7,17 @@ import { digestOf } from './canonical.ts'
 const count = z.int().positive()
 const outputKindSchema = z.enum(['auto', 'logits', 'log-probabilities', 'probabilities'])
 
+const modelSchema = z.strictObject({
+  sha256: sha256Schema,
+  /** Of the files of external data, where the model has any. */
+  externalData: sha256Schema.optional(),
+  input: inputSchema,
+  outputKind: outputKindSchema,
+})
+
 /** Everything that decides outcomes. Its digest names the plan; two shards with equal digests belong together. */
 export const protocolSchema = z.strictObject({
-  model: z.strictObject({
-    name: z.string(),
-    sha256: sha256Schema,
-    /** Of the files of external data, where the model has any. */
-    externalData: sha256Schema.optional(),
-    input: inputSchema,
-    outputKind: outputKindSchema,
-  }),
+  model: modelSchema.extend({ name: z.string() }),
   dataset: z.strictObject({ name: z.string(), sha256: z.string(), size: count }),
   /** The first so many examples of the data set. */
   examples: count,
@@ -26,10 +27,12 @@ export const protocolSchema = z.strictObject({
   classes: z.int().min(2),
   skipped: z.array(z.strictObject({ name: z.string(), reason: z.string() })),
   threat: z.strictObject({ norm: normSchema, eps: z.number().positive().nullable(), targeted: z.boolean() }),
+  /** The logarithm of the model's probabilities is attacked, for it has no final Softmax that could be left out. */
+  logarithm: z.boolean().optional(),
   gradients: z.boolean(),
   gradientsReason: z.string().optional(),
-  /** Digests of the models that transfer attacks take their gradients from, by how the battery calls them. */
-  sources: z.record(z.string(), sha256Schema),
+  /** The models that transfer attacks take their gradients from, by how the battery calls them. */
+  sources: z.record(z.string(), modelSchema),
   seed: z.int().nonnegative(),
   /** Examples in a block: a block's attacks run one after the other, blocks side by side. */
   block: count,

@@ -1,4 +1,4 @@
-import { turnsOf } from '../attacks/table.ts'
+import { isBounded, turnsOf } from '../attacks/table.ts'
 import type { Protocol } from './plan.ts'
 import type { Unit, UnitResult } from './unit.ts'
 
@@ -20,14 +20,16 @@ export const checksUnit = ({ battery, block, examples }: Protocol): Unit => ({
 
 /**
  * The attacks on one block, one unit after the other, since what a unit is given depends on what the last one left:
- * under `worst-case` an attack gets the examples that still stand, under `each` all of them, and a restart those that
- * the attack has not broken yet. The sequence follows from the plan and the results alone, so whoever walks it again,
- * to resume or to add up, meets the same units.
+ * under `worst-case` an attack gets the examples that still stand, under `each` all of them, and a restart or target
+ * those that the attack has not broken yet; but under `each` an attack that looks for the smallest perturbation gets all
+ * of them every time, for the next target may be nearer. The sequence follows from the plan and the results alone, so
+ * whoever walks it again, to resume or to add up, meets the same units.
  */
 export async function attackBlock(protocol: Protocol, clean: UnitResult, run: Run): Promise<UnitResult[][]> {
   const { attacks, battery } = protocol
   const results: UnitResult[][] = []
-  let standing = battery.aggregation === 'each' ? clean.rows : standingAfter(clean)
+  const worstCase = battery.aggregation === 'worst-case'
+  let standing = worstCase ? standingAfter(clean) : clean.rows
   for (const work of attacks) {
     const own: UnitResult[] = []
     let rows = standing
@@ -35,10 +37,10 @@ export async function attackBlock(protocol: Protocol, clean: UnitResult, run: Ru
     for (let restart = 0; restart < rounds && rows.length > 0; restart++) {
       const result = await run({ work, restart, rows })
       own.push(result)
-      rows = standingAfter(result)
+      if (worstCase || isBounded(work)) rows = standingAfter(result)
     }
     results.push(own)
-    if (battery.aggregation === 'worst-case') standing = rows
+    if (worstCase) standing = rows
   }
   return results
 }

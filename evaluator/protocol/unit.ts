@@ -5,7 +5,7 @@ import { digestOf } from './canonical.ts'
 import type { Protocol } from './plan.ts'
 
 /** Raise when a change of code changes what a unit computes: older results are then not taken for new ones. */
-const UNIT_VERSION = 1
+const UNIT_VERSION = 2
 
 /** The unit of work: one attack's one restart on one set of examples, or the clean pass over them, or the warning checks. */
 export interface Unit {

@@ -20,18 +20,20 @@ export interface Walked {
  */
 export async function walk(plan: Plan, ledger: Ledger, run: Run, progress: Progress): Promise<Walked> {
   const { protocol } = plan
+  const blocks = blocksOf(plan)
+  const report = reporter(plan, blocks.length, progress)
   const find: Run = async (unit) => {
     const id = unitId(unit, protocol)
-    const stored = await ledger.find(id)
-    if (stored && !isResultOf(stored, unit, id))
+    const known = await ledger.find(id)
+    if (known && !isResultOf(known, unit, id))
       throw new ZooError('integrity', `units/${id}.json in ${ledger.dir} is not the result of that unit`, {
         hint: 'remove it and run the same evaluation again',
       })
-    return stored ?? run(unit)
+    if (known) return known
+    const result = await run(unit)
+    report.computed(result.forwards)
+    return result
   }
-
-  const blocks = blocksOf(plan)
-  const report = reporter(plan, blocks.length, progress)
   const clean = await Promise.all(blocks.map(async (rows) => report.clean(await find(cleanUnit(rows)))))
   const checks = protocol.battery.checks > 0 && blocks[0]?.[0] === 0 ? await find(checksUnit(protocol)) : null
   const attacked = await Promise.all(
@@ -60,9 +62,12 @@ function reporter(plan: Plan, blocks: number, progress: Progress) {
   let finishedBlocks = 0
   const perSecond = () => Math.round((1000 * images) / (performance.now() - began))
   return {
+    /** What was found in the ledger says nothing about the speed. */
+    computed(forwards: number): void {
+      images += forwards
+    },
     clean(result: UnitResult): UnitResult {
       clean += result.rows.length
-      images += result.forwards
       correct += count(result.outcomes[0]!.broken, '0')
       progress({
         stage: 'clean accuracy',
@@ -75,7 +80,6 @@ function reporter(plan: Plan, blocks: number, progress: Progress) {
     },
     unit(result: UnitResult): UnitResult {
       done++
-      images += result.forwards
       fallen += count(result.outcomes.at(-1)!.broken, '1')
       const figures = {
         unit: result.name,

@@ -7,7 +7,7 @@ import { asZooError } from '../../manifests/error.ts'
 import { type Ledger, openLedger } from './ledger.ts'
 import type { AttackedModel } from './model.ts'
 import { classifierAt, openAttackedModel } from './onnx-model.ts'
-import type { Plan } from './plan.ts'
+import type { Plan, Protocol } from './plan.ts'
 import { runUnit, type Workshop } from './run-unit.ts'
 import { measureSpeed } from './speed.ts'
 import { type Answer, failure, type Request } from './wire.ts'
@@ -17,14 +17,13 @@ let workshop: Workshop
 
 async function begin(plan: Plan, dir: string): Promise<void> {
   const { protocol, sourcePaths } = plan
-  const { input } = protocol.model
   const { batch, threads, provider } = protocol
-  const open = async (path: string): Promise<AttackedModel> => {
-    const settings = { input, outputKind: protocol.model.outputKind, batch, threads, provider }
+  const open = async (path: string, { input, outputKind }: Protocol['sources'][string]) => {
+    const settings = { input, outputKind, batch, threads, provider }
     return openAttackedModel(await classifierAt(path, settings), settings)
   }
-  const model = await open(plan.model.path)
-  const { size, resize, labelOffset } = input
+  const model = await open(plan.model.path, protocol.model)
+  const { size, resize, labelOffset } = protocol.model.input
   const data = await openData(plan.data, { size, resize, labelOffset, classes: model.classes })
   const sources = new Map<string, Promise<AttackedModel>>()
   ledger = openLedger(dir)
@@ -33,7 +32,7 @@ async function begin(plan: Plan, dir: string): Promise<void> {
     data,
     model,
     source(name) {
-      const known = sources.get(name) ?? open(sourcePaths[name]!)
+      const known = sources.get(name) ?? open(sourcePaths[name]!, protocol.sources[name]!)
       sources.set(name, known)
       return known
     },

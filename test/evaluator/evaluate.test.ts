@@ -7,6 +7,8 @@ import { mergeLedgers } from '../../evaluator/merge.ts'
 import { replay } from '../../evaluator/replay.ts'
 import { packageRoot } from '../../manifests/package.ts'
 import { silent } from '../../manifests/progress.ts'
+import { inputSchema } from '../../manifests/schema/input.ts'
+import type { ModelManifest } from '../../manifests/schema/model.ts'
 import { resultSchema } from '../../manifests/schema/result.ts'
 import { writeNpz } from '../npz.ts'
 import { batteryOf, run } from './known-answers/run.ts'
@@ -191,8 +193,14 @@ describe('an evaluation', () => {
     const other = await replay(at('again'), silent, { model: await writeNet(at('third.onnx'), { key: 3 }) })
     expect(other.disagreements.length).toBeGreaterThan(0)
     const file = readdirSync(join(at('again'), 'units')).find((name) => name.endsWith('.adv'))!
-    writeFileSync(join(at('again'), 'units', file), 'no')
+    const stored = join(at('again'), 'units', file)
+    const before = readFileSync(stored)
+    writeFileSync(stored, 'no')
     await expect(replay(at('again'), silent)).rejects.toMatchObject({ code: 'integrity' })
+    // A unit without its images is not finished: the same command does it again.
+    rmSync(stored)
+    await run({ ...asked(), out: at('again') })
+    expect(readFileSync(stored).equals(before)).toBe(true)
   })
 })
 
@@ -219,6 +227,16 @@ describe('bad input', () => {
     await expect(run({ ...asked(), data: bright })).rejects.toMatchObject({ code: 'invalid-data' })
     const empty = writeNpz(at('empty.npz'), { x: new Float32Array(0), shape: [0, 1, 6, 6], y: [] })
     await expect(run({ ...asked(), data: empty })).rejects.toMatchObject({ code: 'invalid-data' })
+  })
+
+  it('a radius beyond the whole range', async () => {
+    await expect(run({ ...asked(), eps: 8 })).rejects.toMatchObject({
+      code: 'usage',
+      hint: expect.stringContaining('8/255'),
+    })
+    const far = writeImages(at('eps.npz'), 2, { eps: [0.1, 8] })
+    const { eps: _, ...rest } = asked()
+    await expect(run({ ...rest, data: far })).rejects.toMatchObject({ code: 'invalid-data' })
   })
 
   it('no radius', async () => {
@@ -259,6 +277,15 @@ describe('models of other kinds', () => {
     )
   })
 
+  it('with probabilities that no final Softmax makes are attacked at their logarithm, and flagged', async () => {
+    const shares = await writeNet(at('shares.onnx'), { ending: 'shares' })
+    const { result, examples } = await run({ ...asked(), model: shares })
+    expect(result.flags.map(({ name }) => name)).toContain('probabilities')
+    const known = JSON.parse(examplesIn(at('whole'))) as { robust: boolean }[]
+    const agreeing = examples.filter(({ robust }, i) => robust === known[i]!.robust)
+    expect(agreeing.length).toBeGreaterThanOrEqual(0.98 * COUNT)
+  })
+
   it('that take one batch size only are fed it', async () => {
     const fixed = await writeNet(at('fixed.onnx'), { batch: 7 })
     const { examples } = await run({ ...asked(), model: fixed })
@@ -267,18 +294,38 @@ describe('models of other kinds', () => {
     )
   })
 
-  it('lend their gradients to attacks on others', async () => {
-    const source = at('net.onnx')
+  describe('lend their gradients to attacks on others', () => {
     const transfer = batteryOf([
       { kind: 'pgd', name: 'transfer', iterations: 10, step: 0.2, source: 'lender' },
     ])
     const sha256 = 'a'.repeat(64)
-    const { result } = await run({
-      ...asked(),
-      battery: transfer,
-      model: await writeNet(at('step2.onnx'), { ending: 'step' }),
-      sources: { lender: { name: 'lender', path: source, sha256 } },
+    const lent = async (path: string, manifest?: object) =>
+      run({
+        ...asked(),
+        battery: transfer,
+        model: await writeNet(at('step2.onnx'), { ending: 'step' }),
+        sources: { lender: { name: 'lender', path, sha256, manifest: manifest as ModelManifest } },
+      })
+
+    it('each with its own way of taking images', async () => {
+      const { result, examples } = await lent(at('net.onnx'))
+      expect(result.robust.accuracy).toBeLessThan(result.clean.accuracy)
+      const bright = await writeNet(at('bright.onnx'), { white: 255 })
+      const input = inputSchema.parse({ range: [0, 255] })
+      const other = await lent(bright, { input })
+      expect(other.examples.map(({ robust }) => robust)).toEqual(examples.map(({ robust }) => robust))
     })
-    expect(result.robust.accuracy).toBeLessThan(result.clean.accuracy)
+
+    it('but not where they look at other images, or have none to lend', async () => {
+      await expect(
+        lent(at('net.onnx'), { input: inputSchema.parse({ labelOffset: 1 }) }),
+      ).rejects.toMatchObject({
+        code: 'unsupported-model',
+        message: expect.stringContaining('lender'),
+      })
+      await expect(lent(await writeNet(at('step3.onnx'), { ending: 'step' }))).rejects.toMatchObject({
+        code: 'unsupported-model',
+      })
+    })
   })
 })

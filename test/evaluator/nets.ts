@@ -11,7 +11,7 @@ export const CLASSES = 5
 const HIDDEN = 16
 
 /** What happens to the logits of a net before they leave it. */
-export type Ending = 'logits' | 'softmax' | 'step' | 'noise' | 'nan'
+export type Ending = 'logits' | 'softmax' | 'shares' | 'step' | 'noise' | 'nan'
 
 const weight = (key: number, rows: number, columns: number): Tensor =>
   Tensor.float32(
@@ -19,21 +19,27 @@ const weight = (key: number, rows: number, columns: number): Tensor =>
     normals([key], rows * columns).map((value) => (3 * value) / Math.sqrt(rows)),
   )
 
-/** Writes a small net: image [N,1,6,6] → Gemm, ReLU, Gemm → logits [N,5]. */
+/** Writes a small net: image [N,1,6,6] from 0 to `white` → Gemm, ReLU, Gemm → logits [N,5]. */
 export async function writeNet(
   path: string,
-  { key = 1, ending = 'logits' as Ending, batch = 'N' as string | number } = {},
+  { key = 1, ending = 'logits' as Ending, batch = 'N' as string | number, white = 1 } = {},
 ) {
   const graph = emptyGraph('net')
   graph.inputs.push({ name: 'image', dtype: 'float32', dims: [batch, ...SHAPE] })
   const b = new GraphBuilder(graph)
   graph.initializers.set('w1', weight(10 * key, SIZE, HIDDEN))
   graph.initializers.set('w2', weight(10 * key + 1, HIDDEN, CLASSES))
-  const centred = b.op('Sub', [b.op('Flatten', ['image'], { axis: 1 }), b.scalar(0.5)])
+  const unit = white === 1 ? 'image' : b.op('Div', ['image', b.scalar(white)])
+  const centred = b.op('Sub', [b.op('Flatten', [unit], { axis: 1 }), b.scalar(0.5)])
   const logits = b.op('MatMul', [b.op('Relu', [b.op('MatMul', [centred, 'w1'])]), 'w2'])
   const ends: Record<Ending, () => string> = {
     logits: () => logits,
     softmax: () => b.op('Softmax', [logits], { axis: 1 }),
+    // A softmax that is not called so.
+    shares: () => {
+      const powers = b.op('Exp', [logits])
+      return b.op('Div', [powers, b.op('ReduceSum', [powers, b.int64s([1])])])
+    },
     // A staircase: no slope anywhere.
     step: () => b.op('Floor', [b.op('Mul', [logits, b.scalar(4)])]),
     noise: () => b.op('Add', [logits, b.op('Mul', [b.op('RandomNormalLike', [logits]), b.scalar(0.1)])]),

@@ -13,6 +13,8 @@ export interface Logits {
   /** The value that holds them, in the shape of the model's output. */
   readonly value: string
   readonly kind: OutputKind
+  /** The logarithm had to be taken of probabilities, for there was no final Softmax to leave out. */
+  readonly logarithm: boolean
 }
 
 /** Operators that pass scores on as they are, perhaps in another shape. */
@@ -39,21 +41,21 @@ export async function outputLogits(
   const { graph } = resolved.model
   const { producer, carriers } = trace(graph, output)
   const kind = wanted === 'auto' ? await detect(resolved, producer, open) : wanted
-  if (kind !== 'probabilities') return { graph, value: output, kind }
+  if (kind !== 'probabilities') return { graph, value: output, kind, logarithm: false }
   if (producer?.opType === 'Softmax' && producer.domain === '') {
     const input = producer.inputs[0]!
-    if (carriers.length === 0) return { graph, value: input, kind }
+    if (carriers.length === 0) return { graph, value: input, kind, logarithm: false }
     const first = carriers[0]!
     const nodes = graph.nodes.map((node) =>
       node === first ? { ...node, inputs: [input, ...node.inputs.slice(1)] } : node,
     )
-    return { graph: { ...graph, nodes }, value: output, kind }
+    return { graph: { ...graph, nodes }, value: output, kind, logarithm: false }
   }
   const extended = { ...graph, nodes: [...graph.nodes], initializers: new Map(graph.initializers) }
   const builder = new GraphBuilder(extended)
   // The smallest normal number keeps the logarithm of 0 finite.
   const positive = builder.op('Max', [output, builder.scalar(2 ** -126)])
-  return { graph: extended, value: builder.op('Log', [positive]), kind }
+  return { graph: extended, value: builder.op('Log', [positive]), kind, logarithm: true }
 }
 
 /** The node that computes the scores, and those behind it that only pass them on, in order. */

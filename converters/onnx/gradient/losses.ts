@@ -55,6 +55,8 @@ export function appendLoss(graph: Graph, loss: Loss, shape: LossShape): string {
 
 /** Below any logit, so that its exponential vanishes. */
 const LOWEST = -3.4e38
+/** A factor that changes no cross-entropy above the smallest float32 numbers. */
+const UNSEEN = 1e-30
 /** Keeps DLR's quotient finite where the leading logits are equal, as in its authors' code. */
 const TINY = 1e-12
 
@@ -104,7 +106,8 @@ class LossBuilder {
 
   /**
    * softplus(m), where m = log(sum over j != y of exp z_j) - z_y. The same as the textbook's form, but neither it nor
-   * its gradient rounds to 0 where the model is certain: attacks on confident models need both.
+   * its gradient rounds to 0 where the model is certain: attacks on confident models need both. Below m = -80 or so
+   * the exponential itself would; a share of m that is too small to be seen elsewhere then keeps order and direction.
    */
   #crossEntropy(label: string): string {
     const b = this.#b
@@ -113,7 +116,8 @@ class LossBuilder {
     // softplus(m) = max(m, 0) + log(1 + u), u = exp(-|m|), and log(1 + u) = 2 artanh(u / (2 + u)).
     const u = b.op('Exp', [b.op('Neg', [b.op('Abs', [m])])])
     const artanh = b.op('Atanh', [b.op('Div', [u, b.op('Add', [u, b.scalar(2)])])])
-    return b.op('Add', [b.op('Max', [m, b.scalar(0)]), b.op('Mul', [artanh, b.scalar(2)])])
+    const softplus = b.op('Add', [b.op('Max', [m, b.scalar(0)]), b.op('Mul', [artanh, b.scalar(2)])])
+    return b.op('Add', [softplus, b.op('Mul', [m, b.scalar(UNSEEN)])])
   }
 
   #margin(label: string): string {

@@ -1,6 +1,7 @@
+import type { NormName } from '../../../converters/perturb/norm.ts'
 import type { Attack, Example, Query, Task } from '../attack.ts'
 import { margin } from '../attack.ts'
-import { squareL2 } from './l2.ts'
+import { squareL1, squareL2 } from './bumps.ts'
 import { squareLinf } from './linf.ts'
 
 /** How squares are placed in one norm. */
@@ -32,7 +33,7 @@ interface Walk extends Query {
  */
 export function square({ queries }: { readonly queries: number }): Attack {
   return async (task, oracle) => {
-    const squares = task.norm.name === 'l2' ? squareL2 : squareLinf
+    const squares = SQUARES[task.norm.name]
     let walks: Walk[] = task.examples.map((example) => {
       const best = squares.begin(example, task.shape)
       return { example, x: best, best, height: Number.NEGATIVE_INFINITY }
@@ -66,6 +67,8 @@ export function square({ queries }: { readonly queries: number }): Attack {
     }
   }
 }
+
+const SQUARES: Readonly<Record<NormName, Squares>> = { linf: squareLinf, l2: squareL2, l1: squareL1 }
 
 const FIRST_SHARE = 0.8
 /** Iterations after which the share halves; not stretched to the number of queries, as in AutoAttack. */

@@ -97,6 +97,7 @@ describe('an .npz that will not do', () => {
   const wrong: [string, Record<string, Uint8Array>, RegExp, RegExp][] = [
     ['no images', { y }, /no array x/, /np\.savez/],
     ['no labels', { x }, /no array y/, /np\.savez/],
+    ['a misspelt array', { x, y, targets: y }, /an array targets, which would be ignored/, /target and eps/],
     ['no examples', { x: npy(new Uint8Array(0), [0, 2, 5, 3]), y }, /holds no images/, /^$/],
     [
       'fewer labels',

@@ -151,7 +151,7 @@ describe('output kind', () => {
   ]
   test.each(softmaxes)('%s is left out, and the logits are attacked', async (_, tail) => {
     const classifier = await prepareClassifier(tinyClassifier({ tail }))
-    expect(classifier.outputKind).toBe('probabilities')
+    expect(classifier).toMatchObject({ outputKind: 'probabilities', logarithm: false })
     expectClose(await logitsOf(classifier), await plain())
   })
 
@@ -161,7 +161,7 @@ describe('output kind', () => {
       return b.op('Div', [e, b.op('ReduceSum', [e, b.int64s([1])])])
     }
     const classifier = await prepareClassifier(tinyClassifier({ tail }))
-    expect(classifier.outputKind).toBe('probabilities')
+    expect(classifier).toMatchObject({ outputKind: 'probabilities', logarithm: true })
     const z = await plain()
     const logs = await prepareClassifier(
       tinyClassifier({ tail: (b, v) => b.op('LogSoftmax', [v], { axis: 1 }) }),

@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest'
 import type { Oracle } from '../../../evaluator/attacks/attack.ts'
 import { averaged } from '../../../evaluator/attacks/eot.ts'
 import { type PgdOptions, pgd } from '../../../evaluator/attacks/pgd.ts'
-import { shareAt } from '../../../evaluator/attacks/square/square.ts'
 import { chooseTargets } from '../../../evaluator/attacks/targets.ts'
 import { keepBooks } from '../../../evaluator/protocol/books.ts'
 import { plainModel, taskFor } from './models.ts'
@@ -96,12 +95,5 @@ describe('expectation over transformation', () => {
     expect(slope!.loss).toBeCloseTo(2.5, 6)
     expect(slope!.gradient[0]).toBeCloseTo(2.5, 6)
     expect([...books.backwards]).toEqual([4, 4, 4, 4])
-  })
-})
-
-describe("square's schedule", () => {
-  it('halves the share after the published iterations, whatever the number of queries', () => {
-    const shares = [0, 10, 11, 51, 201, 501, 1001, 2001, 4001, 4999].map(shareAt)
-    expect(shares).toEqual([0.8, 0.8, 0.4, 0.2, 0.1, 0.05, 0.025, 0.0125, 0.00625, 0.00625])
   })
 })

@@ -40,6 +40,7 @@ const ATTACKS: [entry: object, norms: NormName[], reach: number][] = [
   [{ kind: 'fab', name: 'fab-t', iterations: 30, targets: 4 }, ['linf', 'l2', 'l1'], 1.02],
   [{ kind: 'square', name: 'square', queries: 1000 }, ['linf'], 1.6],
   [{ kind: 'square', name: 'square', queries: 1000 }, ['l2'], 4],
+  [{ kind: 'square', name: 'square', queries: 1000 }, ['l1'], 6],
   [{ kind: 'deepfool', name: 'deepfool' }, ['linf', 'l2'], 1.05],
   [{ kind: 'carlini-wagner', name: 'cw', iterations: 300, searches: 9, initialConstant: 0.01 }, ['l2'], 1.1],
   [{ kind: 'fmn', name: 'fmn', iterations: 100 }, ['linf', 'l2', 'l1'], 1.1],

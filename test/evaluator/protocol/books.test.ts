@@ -65,6 +65,25 @@ describe('the books', () => {
   })
 })
 
+describe('a slope that is no number', () => {
+  it('is noticed, and moves nothing where it is, but does not spoil the rest of the image', async () => {
+    const spoilt: AttackedModel = {
+      ...model,
+      async gradient(...args) {
+        const answer = await model.gradient(...args)
+        answer.gradient[4] = Number.NaN
+        return answer
+      },
+    }
+    const books = keepBooks(task, spoilt)
+    const queries = [{ example: example!, x: example!.origin }]
+    const [honest] = await keepBooks(task, model).gradients(queries, 'ce')
+    const [slope] = await books.gradients(queries, 'ce')
+    expect(books.nans).toBe(1)
+    expect(slope!.gradient).toEqual(honest!.gradient.map((value, i) => (i === 4 ? 0 : value)))
+  })
+})
+
 describe('the inspection of an image', () => {
   const shifted = (by: number) => example!.origin.map((value) => value + by)
 

@@ -3,6 +3,7 @@ import { tally } from '../../../evaluator/protocol/aggregate.ts'
 import { budgetCurve } from '../../../evaluator/protocol/curve.ts'
 import { raiseFlags } from '../../../evaluator/protocol/flags.ts'
 import { unitId } from '../../../evaluator/protocol/unit.ts'
+import { type PlainModel, taskFor } from '../attacks/models.ts'
 import { SIZE, walkAll, workshopFor } from './workshop.ts'
 
 const PGD = { kind: 'pgd', name: 'pgd', iterations: 5, step: 0.3 }
@@ -88,7 +89,7 @@ describe('each attack by itself', () => {
   })
 
   it('looks on for smaller perturbations, and reports their median', async () => {
-    const { attacks, examples } = await tallied(
+    const { attacks, columns, examples, done } = await tallied(
       [
         { kind: 'fab', name: 'fab-t', iterations: 20, targets: 2 },
         { kind: 'fmn', name: 'fmn', iterations: 40 },
@@ -97,8 +98,18 @@ describe('each attack by itself', () => {
     )
     expect(attacks[0]!.medianNorm).toBeGreaterThan(0)
     expect(attacks[0]!.medianNorm).toBeCloseTo(attacks[1]!.medianNorm!, 2)
+    for (const { index, clean, robust, brokenBy, norm } of examples) {
+      if (!clean || robust) continue
+      const found = columns.map(({ name, cells }) => ({ name, distance: cells.get(index)?.distance ?? 9 }))
+      const nearest = found.reduce((best, other) => (other.distance < best.distance ? other : best))
+      expect([brokenBy, norm]).toEqual([nearest.name, nearest.distance])
+    }
     for (const { clean, robust, norm } of examples)
       if (clean && !robust) expect(norm).toBeLessThanOrEqual(0.02 + 2e-6)
+    // The second target may be nearer than the first that was within eps.
+    for (const { work, rows } of done) if (typeof work === 'object') expect(rows.length).toBeGreaterThan(3)
+    const fab = done.filter(({ work }) => typeof work === 'object' && work.kind === 'fab')
+    expect(fab.flatMap(({ rows }) => rows)).toHaveLength(2 * SIZE)
   })
 })
 
@@ -174,6 +185,69 @@ describe('warning flags', () => {
       forward: async (x: Float32Array) => new Float32Array((x.length / 36) * 5).fill(Number.NaN),
     }
     expect(await flagsOf([PGD], { model: broken })).toContain('nan')
+  })
+
+  it('are raised where one step beats many', async () => {
+    const honest = workshopFor([PGD]).model
+    const clean = new Set(
+      taskFor(honest as PlainModel, { norm: 'linf', eps: 0.1, rows: SIZE }).examples.map(({ origin }) =>
+        origin.join(),
+      ),
+    )
+    /** Points the right way from the clean images, and the wrong way from everywhere else. */
+    const crooked = {
+      gradient: async (...args: Parameters<typeof honest.gradient>) => {
+        const answer = await honest.gradient(...args)
+        const [{ x }] = args
+        return {
+          ...answer,
+          gradient: answer.gradient.map((slope, i) =>
+            clean.has(x.subarray(36 * Math.floor(i / 36), 36 * (Math.floor(i / 36) + 1)).join())
+              ? slope
+              : -slope,
+          ),
+        }
+      },
+    }
+    expect(await flagsOf([PGD], { ...checked, model: crooked })).toContain('one-step-beats-iterative')
+  })
+
+  it('are raised where twice the iterations break more', async () => {
+    const honest = workshopFor([PGD]).model
+    let call = 0
+    /** Shows one pixel's slope at a time. */
+    const slow = {
+      gradient: async (...args: Parameters<typeof honest.gradient>) => {
+        const answer = await honest.gradient(...args)
+        const pixel = call++ % 36
+        return { ...answer, gradient: answer.gradient.map((slope, i) => (i % 36 === pixel ? slope : 0)) }
+      },
+    }
+    const flags = await flagsOf([PGD], {
+      ...checked,
+      model: { ...slow, batch: 24 },
+      protocol: { threat: { norm: 'linf', eps: 0.005, targeted: false } },
+    })
+    expect(flags).toContain('more-iterations-help')
+  })
+
+  it('are raised where images were handed in that cannot count', async () => {
+    const { protocol, blocks, checks, examples, attacks, columns } = await tallied(
+      [PGD, { kind: 'fab', name: 'fab', iterations: 5 }],
+      { battery: { aggregation: 'each' } },
+    )
+    const strayed = blocks.map(({ clean, attacks }) => ({
+      clean,
+      attacks: attacks.map((units) =>
+        units.map((unit) => ({ ...unit, rejected: { 'outside the ball': 2, 'outside [0,1]': 1 } })),
+      ),
+    }))
+    const flags = raiseFlags({ protocol, blocks: strayed, checks, tally: { examples, attacks, columns } })
+    const of = (attack: string) =>
+      flags.filter(({ name, reason }) => name === 'rejected-images' && reason.includes(`of ${attack} were`))
+    expect(of('pgd')).toHaveLength(2)
+    // FAB looks for the smallest perturbation, and may find it outside the ball.
+    expect(of('fab').map(({ reason }) => reason)).toEqual([expect.stringContaining('outside [0,1]')])
   })
 
   it('are raised where the clean accuracy is no better than chance', async () => {

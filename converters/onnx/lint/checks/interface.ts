@@ -29,13 +29,10 @@ const severalOutputs: Check = ({ normal, classifier }) =>
       ]
 
 /** Probabilities that come from anything but a final Softmax have lost their logits, and in float32 their gradients. */
-const probabilities: Check = ({ classifier, normal }) => {
-  if (!classifier || classifier instanceof ZooError || normal instanceof ZooError) return []
+const probabilities: Check = ({ classifier }) => {
+  if (!classifier || classifier instanceof ZooError) return []
   if (classifier.outputKind !== 'probabilities') return []
-  const takesLogarithm = classifier.model.graph.nodes.some(
-    ({ opType, name }) => opType === 'Log' && !normal.graph.nodes.some((node) => node.name === name),
-  )
-  return takesLogarithm
+  return classifier.logarithm
     ? [
         warning('probabilities', 'the model gives probabilities that do not come from a final Softmax', {
           hint: 'where they saturate, gradients vanish; export the logits if you can',

@@ -155,6 +155,18 @@ describe('numerics', () => {
     for (const [k, value] of [-4, 1, 1, 1, 1].entries()) expect(gradient[0]![k]! / each).toBeCloseTo(value, 4)
   })
 
+  test('where the exponential itself vanishes, cross-entropy keeps its direction and its order', async () => {
+    const z = [500, 20, 0, 0, 0]
+    const { loss, gradient } = await evaluate({ loss: 'ce' }, [z, z.map((value) => 20 * value)], {
+      label: Tensor.int64([2], [0, 0]),
+    })
+    for (const slope of gradient) {
+      expect(slope[1]! / -slope[0]!).toBeCloseTo(1, 4)
+      expect(slope[1]).toBeGreaterThan(0)
+    }
+    expect(loss[0]).toBeGreaterThan(loss[1]!)
+  })
+
   test('dlr of equal logits is finite', async () => {
     const { loss, gradient } = await evaluate({ loss: 'dlr' }, [[1, 1, 1, 1, 1]], {
       label: Tensor.int64([1], [0]),

@@ -1,3 +1,4 @@
+import { l1 } from '../../../converters/perturb/l1.ts'
 import type { Key } from '../../../converters/perturb/random.ts'
 import { integers } from '../../../converters/perturb/random.ts'
 import { corner } from './linf.ts'
@@ -5,18 +6,51 @@ import type { Squares } from './square.ts'
 
 const TINY = 1e-12
 
+/** What the square attack needs of L2 or L1. */
+interface Measure {
+  length(values: Float32Array): number
+  /** The length for which `parts` add up: root of the sum of squares, or sum. */
+  sum(parts: readonly number[]): number
+  /** What is left of eps when `used` is taken away, divided over so many channels. */
+  spare(eps: number, used: number, channels: number): number
+  /** The image that a perturbation makes, in the ball and in [0,1]. */
+  image(origin: Float32Array, delta: Float32Array, eps: number): Float32Array
+}
+
+const EUCLIDEAN: Measure = {
+  length: euclidean,
+  sum: (parts) => Math.sqrt(parts.reduce((sum, part) => sum + part ** 2, 0)),
+  spare: (eps, used, channels) => Math.sqrt(Math.max(eps ** 2 - used ** 2, 0) / channels),
+  image(origin, delta, eps) {
+    const scale = eps / (euclidean(delta) + TINY)
+    return origin.map((value, i) => Math.min(Math.max(value + scale * delta[i]!, 0), 1))
+  },
+}
+
+const ABSOLUTE: Measure = {
+  length: (values) => values.reduce((sum, value) => sum + Math.abs(value), 0),
+  sum: (parts) => parts.reduce((sum, part) => sum + part, 0),
+  spare: (eps, used, channels) => Math.max(eps - used, 0) / channels,
+  image(origin, delta, eps) {
+    const x = origin.map((value, i) => value + delta[i]!)
+    l1.project(x, origin, eps)
+    return x
+  },
+}
+
 /**
- * A grid of bumps to begin with. Then the perturbation's mass in one window moves to another, where a new bump is
- * added; the length stays eps, but for what is cut to [0,1].
+ * A grid of bumps to begin with. Then the perturbation's mass in one window moves to another, where a new bump is added,
+ * together with what is left of eps; the size stays eps, but for what is cut to [0,1]. As in AutoAttack's code, every
+ * channel gets the mass of the windows in all, before the whole is brought back to size.
  */
-export const squareL2: Squares = {
+const bumps = (measure: Measure): Squares => ({
   begin(example, [channels, height, width]) {
     const side = Math.max(Math.floor(height / 5), 1)
     const margin = Math.floor((height - side * 5) / 2)
     const delta = new Float32Array(example.origin.length)
     let tile = 0
-    for (let top = margin; top + side <= height; top += side)
-      for (let left = margin; left + side <= width; left += side, tile++) {
+    for (let top = Math.max(margin, 0); top + side <= height; top += side)
+      for (let left = Math.max(margin, 0); left + side <= width; left += side, tile++) {
         const key = [...example.key, 0, tile]
         const shape = bump(side, key)
         const signs = integers([...key, 1], channels, 2)
@@ -25,7 +59,7 @@ export const squareL2: Squares = {
             delta[c * height * width + pixel]! += shape[place]! * (2 * signs[c]! - 1)
           })
       }
-    return scaled(example.origin, delta, example.eps)
+    return measure.image(example.origin, delta, example.eps)
   },
 
   propose(example, best, [channels, height, width], share, query) {
@@ -36,40 +70,32 @@ export const squareL2: Squares = {
     const signs = integers([...example.key, query, 1], channels, 2)
     const { origin, eps } = example
     const delta = best.map((value, i) => value - origin[i]!)
-    const pixels = height * width
+    const planes = Array.from({ length: channels }, (_, c) =>
+      delta.subarray(c * height * width, (c + 1) * height * width),
+    )
+    const spare = measure.spare(eps, measure.length(delta), channels)
+    const old = planes.map((plane) => take(plane, to, side, height, width))
+    // Of the other window what lies outside the first: together the two windows' mass.
+    const moved = planes.map((plane) => take(plane, from, side, height, width))
+    const length = measure.sum([spare, ...[...old, ...moved].map(measure.length)])
 
-    const inEither = new Uint8Array(pixels)
-    for (const window of [to, from])
-      forWindow(window, side, height, width, (pixel) => {
-        inEither[pixel] = 1
-      })
-    let whole = 0
-    let windows = 0
-    for (let i = 0; i < delta.length; i++) {
-      whole += delta[i]! ** 2
-      if (inEither[i % pixels]) windows += delta[i]! ** 2
-    }
-    const length = Math.sqrt(Math.max(eps ** 2 - whole, 0) / channels + windows)
-
-    for (let c = 0; c < channels; c++) {
-      const plane = delta.subarray(c * pixels, (c + 1) * pixels)
-      const old = new Float32Array(side * side)
-      forWindow(to, side, height, width, (pixel, place) => {
-        old[place] = plane[pixel]!
-      })
-      const oldLength = TINY + norm(old)
-      const fresh = old.map((value, place) => shape[place]! * (2 * signs[c]! - 1) + value / oldLength)
-      const scale = length / (TINY + norm(fresh))
-      forWindow(from, side, height, width, (pixel) => {
-        plane[pixel] = 0
-      })
+    for (const [c, plane] of planes.entries()) {
+      const oldLength = measure.length(old[c]!)
+      const fresh = old[c]!.map(
+        (value, place) => shape[place]! * (2 * signs[c]! - 1) + value / (TINY + oldLength),
+      )
+      const scale = length / (TINY + measure.length(fresh))
       forWindow(to, side, height, width, (pixel, place) => {
         plane[pixel] = fresh[place]! * scale
       })
     }
-    return scaled(origin, delta, eps)
+    return measure.image(origin, delta, eps)
   },
-}
+})
+
+export const squareL2 = bumps(EUCLIDEAN)
+/** As AutoAttack has it for L1. */
+export const squareL1 = bumps(ABSOLUTE)
 
 /** The window's side: at least 3, odd, and inside the image. */
 function oddSide(share: number, height: number, width: number): number {
@@ -91,6 +117,22 @@ function forWindow(
       visit((top + row) * width + left + column, row * side + column)
 }
 
+/** Takes a window's values out of a plane, row after row; 0 outside the image. */
+function take(
+  plane: Float32Array,
+  corner: readonly [number, number],
+  side: number,
+  height: number,
+  width: number,
+): Float32Array {
+  const values = new Float32Array(side * side)
+  forWindow(corner, side, height, width, (pixel, place) => {
+    values[place] = plane[pixel]!
+    plane[pixel] = 0
+  })
+  return values
+}
+
 /** Two pyramids, one up and one down, of unit length; lying or standing by the key. */
 function bump(side: number, key: Key): Float32Array {
   const upper = side >> 1
@@ -102,7 +144,7 @@ function bump(side: number, key: Key): Float32Array {
     down.map((value) => -value),
     upper * side,
   )
-  const scale = 1 / (norm(upright) + TINY)
+  const scale = 1 / (euclidean(upright) + TINY)
   const turned = integers([...key, 5], 1, 2)[0] === 1
   return upright.map((_, i) => scale * upright[turned ? (i % side) * side + Math.floor(i / side) : i]!)
 }
@@ -119,17 +161,11 @@ function pyramid(rows: number, columns: number): Float32Array {
         column++
       )
         values[row * columns + column]! += 1 / (k + 1) ** 2
-  const scale = 1 / (norm(values) + TINY)
+  const scale = 1 / (euclidean(values) + TINY)
   return values.map((value) => value * scale)
 }
 
-/** origin + eps * delta / ‖delta‖, cut to [0,1]. */
-function scaled(origin: Float32Array, delta: Float32Array, eps: number): Float32Array {
-  const scale = eps / (norm(delta) + TINY)
-  return origin.map((value, i) => Math.min(Math.max(value + scale * delta[i]!, 0), 1))
-}
-
-function norm(values: Float32Array): number {
+function euclidean(values: Float32Array): number {
   let sum = 0
   for (let i = 0; i < values.length; i++) sum += values[i]! ** 2
   return Math.sqrt(sum)
