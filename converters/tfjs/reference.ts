@@ -42,16 +42,16 @@ export async function openReference(
         : await layersModel(tf, source, conversion)
     return { backend, ...run }
   } catch (cause) {
-    throw new ZooError(
-      'unsupported-model',
-      `tfjs itself cannot load the original: ${(cause as Error).message}`,
-      {
-        hint: 'without the original to compare with, --no-parity converts it unchecked',
-        cause,
-      },
-    )
+    throw beyondTfjs('load', cause as Error)
   }
 }
+
+/** Some models no version of tfjs has ever run: a softmax along an axis that is not the last, for one. */
+const beyondTfjs = (what: 'load' | 'run', cause: Error): ZooError =>
+  new ZooError('unsupported-model', `tfjs itself cannot ${what} the original: ${cause.message}`, {
+    hint: 'without the original to compare with, --no-parity converts it unchecked',
+    cause,
+  })
 
 type Runner = Omit<Reference, 'backend'>
 
@@ -66,7 +66,7 @@ async function graphModel(tf: Tfjs, source: TfjsModel, { outputs }: Conversion):
         )
         const results = model.execute(
           inputs,
-          outputs.map(({ original }) => original),
+          outputs.map(({ original }) => `${original}`),
         )
         return Array.isArray(results) ? results : [results]
       }),
@@ -83,7 +83,7 @@ async function layersModel(tf: Tfjs, source: TfjsModel, conversion: Conversion):
       evaluated(tf, outputs, () => {
         const results = model.predict(inputs.map(({ name }) => toTfjs(tf, feeds[name]!)))
         const all = Array.isArray(results) ? results : [results]
-        return outputs.map(({ original }) => all[model.outputNames.indexOf(original)]!)
+        return outputs.map(({ original }) => all[original as number]!)
       }),
     release: () => model.dispose(),
   }
@@ -95,7 +95,12 @@ async function evaluated(
   outputs: Conversion['outputs'],
   compute: () => InstanceType<Tfjs['Tensor']>[],
 ): Promise<Record<string, Tensor>> {
-  const results = tf.tidy(compute)
+  let results: InstanceType<Tfjs['Tensor']>[]
+  try {
+    results = tf.tidy(compute)
+  } catch (cause) {
+    throw beyondTfjs('run', cause as Error)
+  }
   const entries = await Promise.all(
     outputs.map(async ({ name }, i) => [name, await fromTfjs(results[i]!)] as const),
   )

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import { readFile, realpath } from 'node:fs/promises'
 import { dirname, isAbsolute, join, relative, sep } from 'node:path'
 import { ZooError } from '../../manifests/error.ts'
+import { fromFloat16 } from '../onnx/half.ts'
 import { sizeOf, Tensor } from '../onnx/tensor.ts'
-import { halfToFloat } from './half.ts'
 import type { ModelJson, WeightSpec } from './manifest.ts'
 
 /** A file that a model was read from. */
@@ -107,8 +107,7 @@ function decode({ name, shape, dtype, quantization }: WeightSpec, bytes: Uint8Ar
     throw new ZooError('invalid-model', `weight ${name} is of type ${dtype}, which is never quantised`)
   const codes = quantization.dtype === 'uint8' ? bytes : words(bytes)
   const { min, scale } = quantization
-  if (quantization.dtype === 'float16')
-    return Tensor.float32(shape, mapped(codes, new Float32Array(codes.length), halfToFloat))
+  if (quantization.dtype === 'float16') return Tensor.float32(shape, halves(codes))
   if (min === undefined || scale === undefined)
     throw new ZooError('invalid-model', `weight ${name} is quantised without a range`)
   const exact = (code: number): number => code * scale + min
@@ -140,6 +139,12 @@ function mapped<T extends Float32Array | Int32Array>(
 ): T {
   for (let i = 0; i < codes.length; i++) result[i] = decode(codes[i]!)
   return result
+}
+
+/** There are no more than 65536 of them. */
+function halves(codes: Uint8Array | Uint16Array): Float32Array {
+  const values = Float32Array.from({ length: 1 << 16 }, (_, bits) => fromFloat16(bits))
+  return mapped(codes, new Float32Array(codes.length), (code) => values[code]!)
 }
 
 const words = (bytes: Uint8Array): Uint16Array =>

@@ -69,8 +69,12 @@ async function open(source: string | Uint8Array, options: LocalOptions): Promise
     enableMemPattern: false,
     enableCpuMemArena: !returnMemory,
     ...(writeOptimised !== undefined && { optimizedModelFilePath: writeOptimised }),
-    // Waiting threads sleep: several sessions share a machine's cores.
-    extra: { session: { intra_op: { allow_spinning: '0' } } },
+    extra: {
+      // Waiting threads sleep: several sessions share a machine's cores.
+      session: { intra_op: { allow_spinning: '0' } },
+      // It makes zeros that a MaxPool reads into padding that it doesn't read: wrong wherever numbers are negative.
+      optimization: { disable_specified_optimizers: 'Pad_Fusion' },
+    },
     logSeverityLevel: 4,
   }
   let session: InferenceSession

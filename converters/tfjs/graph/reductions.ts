@@ -2,7 +2,7 @@ import { axisOf } from '../dims.ts'
 import { softmax } from '../lowering/activation.ts'
 import { combine } from '../lowering/elementwise.ts'
 import { unsupported } from '../lowering/lowering.ts'
-import { matMul } from '../lowering/matrix.ts'
+import { einsum, matMul } from '../lowering/matrix.ts'
 import { batchNormalisation } from '../lowering/normalisation.ts'
 import { argument, type Reduction, reduce } from '../lowering/reduction.ts'
 import { fused } from './fused.ts'
@@ -65,6 +65,7 @@ export const REDUCTIONS: NodeTable = {
       transposeA: attributes.flag('transpose_a'),
       transposeB: attributes.flag('transpose_b'),
     }),
+  Einsum: ({ l, inputs, attributes }) => einsum(l, attributes.text('equation', ''), inputs),
   BatchMatMul: batchMatMul,
   BatchMatMulV2: batchMatMul,
   _FusedMatMul(call) {

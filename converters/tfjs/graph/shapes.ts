@@ -17,6 +17,8 @@ export const SHAPES: NodeTable = {
   StopGradient: same,
   EnsureShape: same,
   PlaceholderWithDefault: same,
+  /** tfjs leaves the rounding out that training with quantisation in mind adds. */
+  FakeQuantWithMinMaxVars: same,
   Reshape: ({ l, x, inputs }) => reshape(l, x, extentsOf(inputs[1], 'a shape')),
   Squeeze: ({ l, x, attributes }) =>
     squeeze(

@@ -23,8 +23,7 @@ export const ACTIVATIONS: LayerTable = {
     const limit = config.get('max_value')
     return limit === undefined ? unary(l, 'Relu', x) : clip(l, x, 0, config.number('max_value'))
   },
-  LeakyReLU: ({ l, x, config }) =>
-    leakyRelu(l, x, config.number('alpha', config.number('negative_slope', 0.3))),
+  LeakyReLU: ({ l, x, config }) => leakyRelu(l, x, config.number('alpha', 0.3)),
   PReLU: ({ l, x, weight }) => prelu(l, x, weight('alpha')),
   ELU({ l, x, config }) {
     if (config.number('alpha', 1) !== 1)

@@ -34,7 +34,7 @@ export function convertLayers(
 ): LoweredLayers {
   const topology = asKeras2(json.modelTopology)
   const network = parseTopology(topology)
-  const named = network.outputs.map((reference) => ({ name: reference.layer, reference }))
+  const named = network.outputs.map((reference, place) => ({ name: reference.layer, reference, place }))
   const kept = chosenOutputs(named, options.outputs)
   const found = new LayerWeights(weights.tensors)
   const inputs = network.inputs.map((reference) => declareInput(l, declared(network, reference), options))
@@ -43,9 +43,9 @@ export function convertLayers(
     weights: found,
     problems,
   })
-  const outputs = kept.map(({ name }, i) => {
+  const outputs = kept.map(({ name, place }, i) => {
     const value = values[i]
-    return value && { name, value, original: name }
+    return value && { name, value, original: place }
   })
   return { inputs, outputs, loadable: { topology, weightNames: found.names } }
 }

@@ -17,6 +17,7 @@ export const CONVOLUTIONS: LayerTable = {
   Conv2DTranspose: (call) => transposed(call, 2),
   Conv3DTranspose: (call) => transposed(call, 3),
   DepthwiseConv2D(call) {
+    refuseDilation(call, 2)
     const bias = biasOf(call)
     const y = depthwiseConvolution(call.l, call.x, call.weight('depthwise_kernel'), {
       ...options(call, 2),
@@ -48,11 +49,16 @@ function transposed(call: Call, rank: number): Value {
     const uncovered = Math.max(kernel.dims[axis]! - strides[axis]!, 0)
     return length * strides[axis]! + (padding === 'valid' ? uncovered : 0)
   })
-  // tfjs leaves a dilation that the configuration may name out of the computation.
-  if (config.numbers('dilation_rate', rank, ones(rank)).some((rate) => rate !== 1))
-    throw unsupported('a dilation')
+  refuseDilation(call, rank)
   const y = transposedConvolution(l, x, kernel, { ...options(call, rank), bias: biasOf(call), spatial })
   return activated(l, y, config)
+}
+
+/** Of these layers tfjs leaves a dilation that the configuration may name out of the computation. */
+function refuseDilation({ config }: Call, rank: number): void {
+  const rates = config.numbers('dilation_rate', rank, ones(rank))
+  if (rates.some((rate) => rate !== 1))
+    throw unsupported(`dilation_rate = ${JSON.stringify(rates)}, which tfjs does not heed`)
 }
 
 function options({ config }: Call, rank: number): Omit<ConvolutionOptions, 'bias'> {

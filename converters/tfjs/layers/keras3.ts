@@ -4,7 +4,7 @@ type Json = Readonly<Record<string, unknown>>
  * A topology as Keras 3 writes it, in the form of Keras 2. tfjs itself fails on the first ("an InputLayer should be
  * passed either a `batchInputShape` or an `inputShape`"), so the rewritten one is what it is asked to run, too.
  * Differences: `batch_shape`, data types as policy objects, inbound nodes as calls with tensors among their
- * arguments, and single references that are not in a list. Anything else is left as it is.
+ * arguments, single references that are not in a list, and some names. Anything else is left as it is.
  */
 export function asKeras2(topology: Json): Json {
   return rewritten(topology) as Json
@@ -18,9 +18,12 @@ function rewritten(value: unknown): unknown {
     if (key === 'batch_shape') result.batch_input_shape = entry
     else if (key === 'dtype') result.dtype = dataType(entry)
     else if (key === 'inbound_nodes') result.inbound_nodes = inboundNodes(entry)
+    else if (key === 'activation') result.activation = entry === 'silu' ? 'swish' : rewritten(entry)
     else if (key === 'input_layers' || key === 'output_layers') result[key] = listed(entry)
     else result[key] = rewritten(entry)
   }
+  if (value.class_name === 'LeakyReLU' && isObject(result.config))
+    result.config = { alpha: result.config.negative_slope, ...result.config }
   return result
 }
 

@@ -23,6 +23,9 @@ export const LAYERS: LayerTable = {
   ...SPACE,
 }
 
+/** What Keras 3 calls weights that had another name before. */
+const NEWER_NAMES: Readonly<Record<string, string>> = { depthwise_kernel: 'kernel' }
+
 /** Finds the weights of layers by their names in the model's manifest. */
 export class LayerWeights {
   readonly #tensors: ReadonlyMap<string, Tensor>
@@ -43,15 +46,20 @@ export class LayerWeights {
     const name = `${layer}/${weight}`
     const known = this.#found.get(name)
     if (known) return known
-    const matches = this.#tensors.has(name)
-      ? [name]
-      : [...this.#tensors.keys()].filter((key) => key.endsWith(`/${name}`))
+    const newer = NEWER_NAMES[weight]
+    const own = this.#matches(name)
+    const matches = own.length === 0 && newer ? this.#matches(`${layer}/${newer}`) : own
     if (matches.length !== 1)
       throw new ZooError('invalid-model', `${matches.length === 0 ? 'no' : 'more than one'} weight ${name}`)
     const found = constant(name, this.#tensors.get(matches[0]!)!)
     this.#found.set(name, found)
     this.names.set(name, matches[0]!)
     return found
+  }
+
+  #matches(name: string): string[] {
+    if (this.#tensors.has(name)) return [name]
+    return [...this.#tensors.keys()].filter((key) => key.endsWith(`/${name}`))
   }
 }
 

@@ -7,8 +7,8 @@ import { type Layout, storedDims, type Value } from './value.ts'
 export interface Output {
   readonly name: string
   readonly value: Value
-  /** What tfjs calls it: `node:0`, or a layer. */
-  readonly original: string
+  /** What tfjs finds it by: `node:0`, or its place among the outputs of a layers model. */
+  readonly original: string | number
 }
 
 export interface Finished {

@@ -1,4 +1,4 @@
-import { broadcast, range, shown } from '../dims.ts'
+import { broadcast, type Dim, range, sameDim, shown } from '../dims.ts'
 import { combine } from './elementwise.ts'
 import { type Lowering, unsupported } from './lowering.ts'
 import type { Computed, Value } from './value.ts'
@@ -32,6 +32,29 @@ export function matMul(
     transposed ? l.arranged(x, swapped(range(x.dims.length))) : l.name(x)
   const result = l.computed(l.op('MatMul', [factor(a, transposeA), factor(b, transposeB)]), a.dtype, dims)
   return bias ? combine(l, 'Add', [result, bias]) : result
+}
+
+/** A sum of products along letters: `abc,cde->abde`. */
+export function einsum(l: Lowering, equation: string, operands: readonly Value[]): Computed {
+  const [left = '', right] = equation.replaceAll(' ', '').split('->')
+  const axes = left.split(',')
+  const sizes = new Map<string, Dim>()
+  const fits = axes.every((letters, i) => {
+    const dims = operands[i]?.dims ?? []
+    return (
+      letters.length === dims.length &&
+      [...letters].every((letter, axis) => {
+        const known = sizes.get(letter) ?? dims[axis]!
+        sizes.set(letter, known)
+        return sameDim(known, dims[axis]!)
+      })
+    )
+  })
+  if (right === undefined || !fits || axes.length !== operands.length)
+    throw unsupported(`the sum ${equation} of ${operands.map(({ dims }) => shown(dims)).join(' and ')}`)
+  const dims = [...right].map((letter) => sizes.get(letter)!)
+  const inputs = operands.map((value) => l.name(value))
+  return l.computed(l.op('Einsum', inputs, { equation: `${left}->${right}` }), operands[0]!.dtype, dims)
 }
 
 const swapped = <T>(items: readonly T[]): T[] => [...items.slice(0, -2), items.at(-1)!, items.at(-2)!]

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import * as tf from '@tensorflow/tfjs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { halfToFloat } from '../../../converters/tfjs/half.ts'
+import { fromFloat16 } from '../../../converters/onnx/half.ts'
 import { readTfjs } from '../../../converters/tfjs/read.ts'
 import { converted, randomised, saved, temporaryFolder } from './models.ts'
 
@@ -101,7 +101,7 @@ describe('weights', () => {
     const bits = Uint16Array.from({ length: 65536 }, (_, i) => i)
     const spec = { name: 'w', shape: [65536], dtype: 'float32', quantization: { dtype: 'float16' } }
     const expected = await reference(bits.buffer, [spec as unknown as tf.io.WeightsManifestEntry]).w!.data()
-    expect(Array.from(bits, halfToFloat)).toEqual(Array.from(expected))
+    expect(Array.from(bits, fromFloat16)).toEqual(Array.from(expected))
   })
 
   it.each([

@@ -132,6 +132,19 @@ export function sessionSuite(
       await fixed.release()
     })
 
+    it('reads zeros that come before a MaxPool as zeros', async () => {
+      const graph = emptyGraph('padded')
+      graph.inputs.push({ name: 'x', dtype: 'float32', dims: [1, 1, 2, 2] })
+      graph.outputs.push({ name: 'y', dtype: 'float32', dims: [1, 1, 1, 1] })
+      const b = new GraphBuilder(graph)
+      const pads = b.int64s([0, 0, 1, 1, 0, 0, 0, 0])
+      b.op('MaxPool', [b.op('Pad', ['x', pads])], { kernel_shape: [3, 3] }, { outputs: ['y'] })
+      const padded = await open(modelOf(graph))
+      const { y } = await padded.run({ x: Tensor.float32([1, 1, 2, 2], [-4, -3, -2, -1]) })
+      expect(y?.numbers).toEqual([0])
+      await padded.release()
+    })
+
     it('says when a provider is not there', async () => {
       await expect(open(smallModel(), { provider: 'cuda' })).rejects.toMatchObject({
         code: 'backend-unavailable',

@@ -1,5 +1,5 @@
 import { REDUCTIONS } from '../../../../converters/tfjs/graph/reductions.ts'
-import { flag, float, int, texts } from './file.ts'
+import { flag, float, int, text, texts } from './file.ts'
 import { everyOperator, features, image, toFloat, unary, type Write } from './suite.ts'
 
 const reduced =
@@ -44,6 +44,12 @@ everyOperator('Reductions and products', REDUCTIONS, {
   MatMul: (g) => [
     g.node('MatMul', [g.input('x', [-1, 4]), g.weight('b', [4, 5])]),
     g.node('MatMul', ['x', g.weight('t', [5, 4])], { transpose_b: flag(true) }),
+  ],
+  Einsum: (g) => [
+    g.node('Einsum', [g.input('x', [-1, 4, 6]), g.weight('heads', [6, 2, 3])], {
+      equation: text('abc,cde->abde'),
+    }),
+    g.node('Einsum', ['x', 'x'], { equation: text('aec, abc -> acbe') }),
   ],
   BatchMatMul: product('BatchMatMul', 'adj_y'),
   BatchMatMulV2: product('BatchMatMulV2', 'adj_y'),

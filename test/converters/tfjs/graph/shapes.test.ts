@@ -10,6 +10,8 @@ everyOperator('Operators that move elements', SHAPES, {
   EnsureShape: (g) => g.node('EnsureShape', [g.input('x', image), g.ints([2, 7, 6, 3])]),
   PlaceholderWithDefault: (g) =>
     g.node('Mul', [g.input('x', image), g.node('PlaceholderWithDefault', [g.floats([2, 3, 4])])]),
+  FakeQuantWithMinMaxVars: (g) =>
+    g.node('FakeQuantWithMinMaxVars', [g.input('x', image), g.floats([-6], []), g.floats([6], [])]),
   Reshape: (g) => [
     g.node('Reshape', [features(g), g.ints([-1, 21, 6])]),
     g.node('Reshape', [g.node('Mean', ['x', g.ints([1, 2])]), g.ints([-1, 1, 1, 3])]),

@@ -58,6 +58,14 @@ describe('topologies', () => {
     expect([...result.graph.initializers.keys()].sort()).toEqual(['shared/bias', 'shared/kernel'])
   })
 
+  it('a layer that gives two outputs', async () => {
+    const inputs = [tf.input({ shape: [4] }), tf.input({ shape: [4] })]
+    const shared = layers.dense({ units: 3, name: 'shared' })
+    const model = tf.model({ inputs, outputs: inputs.map((input) => apply(shared, input)) })
+    const { model: result } = await expectSame(model)
+    expect(result.graph.outputs.map(({ name }) => name)).toEqual(['shared', 'shared_1'])
+  })
+
   it('models used as layers, Sequential and functional, called twice', async () => {
     const inner = tf.input({ shape: [6] })
     const functional = tf.model({ inputs: inner, outputs: apply(layers.dense({ units: 6 }), inner) })
@@ -130,6 +138,26 @@ describe('forms of the same topology', () => {
       }
       const [group] = json.weightsManifest as { weights: { name: string }[] }[]
       for (const weight of group!.weights) weight.name = `functional/${weight.name}`
+    })
+    expect((await converted(path)).parity.passed).toBe(true)
+  })
+
+  it('Keras 3: its names for what had others before', async () => {
+    const model = tf.sequential({
+      layers: [
+        layers.depthwiseConv2d({ inputShape: [6, 6, 2], kernelSize: 3, activation: 'swish', name: 'each' }),
+        layers.leakyReLU({ alpha: 0.1 }),
+      ],
+    })
+    const path = await rewritten(model, (json) => {
+      const { config } = json.modelTopology as { config: { layers: { config: Json }[] } }
+      const [each, leaky] = config.layers.slice(-2)
+      each!.config.activation = 'silu'
+      leaky!.config.negative_slope = leaky!.config.alpha
+      delete leaky!.config.alpha
+      const [group] = json.weightsManifest as { weights: { name: string }[] }[]
+      for (const weight of group!.weights)
+        weight.name = `sequential/${weight.name.replace('depthwise_kernel', 'kernel')}`
     })
     expect((await converted(path)).parity.passed).toBe(true)
   })
@@ -215,6 +243,29 @@ describe('what cannot be converted', () => {
     await expect(converted(path)).rejects.toMatchObject({
       code: 'unsupported-model',
       message: 'the model cannot be converted: negative_slope = 0.1, which tfjs does not heed (ReLU leaky)',
+    })
+  })
+
+  it('is a dilation that tfjs does not heed', async () => {
+    const layer = layers.depthwiseConv2d({
+      inputShape: [6, 6, 2],
+      kernelSize: 2,
+      dilationRate: 2,
+      name: 'each',
+    })
+    await expect(expectSame(tf.sequential({ layers: [layer] }))).rejects.toMatchObject({
+      code: 'unsupported-model',
+      message:
+        'the model cannot be converted: dilation_rate = [2,2], which tfjs does not heed (DepthwiseConv2D each)',
+    })
+  })
+
+  it('cannot be compared where tfjs itself cannot run it', async () => {
+    const model = tf.sequential({ layers: [layers.softmax({ inputShape: [3, 2], axis: 1 })] })
+    await expect(expectSame(model)).rejects.toMatchObject({
+      code: 'unsupported-model',
+      message: expect.stringMatching(/^tfjs itself cannot run the original: /),
+      hint: expect.stringContaining('--no-parity'),
     })
   })
 

@@ -1,6 +1,8 @@
 import * as tf from '@tensorflow/tfjs'
 import fc from 'fast-check'
-import { describe, it } from 'vitest'
+import { InferenceSession, Tensor } from 'onnxruntime-node'
+import { describe, expect, it } from 'vitest'
+import { encodeModel } from '../../../../converters/onnx/codec.ts'
 import { full } from '../../../data.ts'
 import { expectSame } from '../models.ts'
 
@@ -83,5 +85,23 @@ describe('windows over images of any size', () => {
       }),
       { numRuns },
     )
+  })
+
+  it('zero padding before a maximum, also where onnxruntime optimises as it does by default', async () => {
+    for (const padding of ['same', 'valid'] as const) {
+      const input = tf.input({ shape: [6, 5, 2] })
+      const padded = layers.zeroPadding2d({ padding: [2, 1] }).apply(input)
+      const pool = layers.maxPooling2d({ poolSize: 3, strides: 2, padding })
+      const original = tf.model({ inputs: input, outputs: pool.apply(padded) as tf.SymbolicTensor })
+      const { model: result } = await expectSame(original, { layout: 'nchw' })
+      const session = await InferenceSession.create(encodeModel(result))
+      const x = new Tensor('float32', new Float32Array(60).fill(-1), [1, 2, 6, 5])
+      const y = (await session.run({ [session.inputNames[0]!]: x }))[session.outputNames[0]!]!
+      await session.release()
+      const expected = original.predict(tf.fill([1, 6, 5, 2], -1)) as tf.Tensor
+      const values = expected.transpose([0, 3, 1, 2]).dataSync()
+      expect(new Set(values)).toEqual(new Set([0, -1]))
+      expect(Array.from(y.data as Float32Array, (value) => Math.fround(value + 1) - 1)).toEqual([...values])
+    }
   })
 })
