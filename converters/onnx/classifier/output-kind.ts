@@ -17,8 +17,8 @@ export interface Logits {
 
 /** Operators that pass scores on as they are, perhaps in another shape. */
 const CARRIERS = new Set(['Identity', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Cast', 'Dropout'])
-/** Operators after which scores can be neither probabilities nor their logarithms by design. */
-const LINEAR = new Set(['Gemm', 'MatMul', 'Conv', 'Add', 'GlobalAveragePool', 'ReduceMean', 'Einsum'])
+/** With constant weights these make a layer, after which scores are neither probabilities nor their logarithms. */
+const LAYERS = new Set(['Gemm', 'MatMul', 'Conv', 'Add'])
 
 const REFUSED: Readonly<Record<string, string>> = {
   Sigmoid: 'its scores are independent of one another (Sigmoid): a multi-label or binary model',
@@ -81,8 +81,12 @@ async function detect(
     throw new ZooError('unsupported-model', `this is no classifier with one score per class: ${reason}`, {
       hint: 'if its output is logits, log-probabilities or probabilities all the same, say so (--output-kind)',
     })
-  return LINEAR.has(opType) ? 'logits' : judge(resolved.model, open)
+  return producer && isLayer(producer, resolved.model.graph) ? 'logits' : judge(resolved.model, open)
 }
+
+/** Means and sums of several values are none: those of an ensemble's probabilities are probabilities again. */
+const isLayer = ({ opType, inputs }: Node, { initializers }: Graph): boolean =>
+  LAYERS.has(opType) && inputs.slice(0, 2).some((input) => initializers.has(input))
 
 /** Looks at the scores of a few images. */
 async function judge(model: Model, open: NonNullable<ProbeOptions['open']>): Promise<OutputKind> {

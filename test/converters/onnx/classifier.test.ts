@@ -171,6 +171,21 @@ describe('output kind', () => {
     expect(z.length).toBe(8)
   })
 
+  test('a mean of probabilities is probabilities, although a mean is linear', async () => {
+    const tail = (b: GraphBuilder, z: string): string => {
+      const members = [1, 2].map((factor) =>
+        b.op('Unsqueeze', [b.op('Softmax', [b.op('Mul', [z, b.scalar(factor)])]), b.int64s([0])]),
+      )
+      return b.op('ReduceMean', [b.op('Concat', members, { axis: 0 }), b.int64s([0])], { keepdims: 0 })
+    }
+    const classifier = await prepareClassifier(tinyClassifier({ tail }))
+    expect(classifier.outputKind).toBe('probabilities')
+    for (const row of [0, 1]) {
+      const logs = (await logitsOf(classifier)).slice(4 * row, 4 * row + 4)
+      expect(logs.reduce((sum, log) => sum + Math.exp(log), 0)).toBeCloseTo(1, 4)
+    }
+  })
+
   test('what the caller says counts', async () => {
     const tail = (b: GraphBuilder, z: string): string => b.op('Sigmoid', [z])
     const classifier = await prepareClassifier(tinyClassifier({ tail }), { outputKind: 'logits' })
@@ -213,7 +228,37 @@ describe('output kind', () => {
   })
 })
 
+describe('several inputs', () => {
+  const second = { name: 'other', dtype: 'float32', dims: ['N', 4] } as const
+
+  test('one that the scores do not depend on is left out', async () => {
+    const model = tinyClassifier()
+    model.graph.inputs.push(second)
+    const classifier = await prepareClassifier(model)
+    expect(classifier.model.graph.inputs.map(({ name }) => name)).toEqual(['input'])
+    expectClose(await logitsOf(classifier), await plain())
+  })
+
+  test('two that they depend on are refused by name, whichever is the image', async () => {
+    const model = tinyClassifier({ tail: (b, z) => b.op('Add', [z, 'other']) })
+    model.graph.inputs.push(second)
+    for (const options of [{}, { inputName: 'input' }])
+      await expect(prepareClassifier(model, options)).rejects.toMatchObject({
+        code: 'unsupported-model',
+        message: expect.stringMatching(/depend on 2 inputs: "input" .*"other"/),
+      })
+    await expect(prepareClassifier(tinyClassifier(), { inputName: 'other' })).rejects.toMatchObject({
+      code: 'usage',
+    })
+  })
+})
+
 describe('shapes', () => {
+  test('a batch size other than the built-in one is refused', async () => {
+    const refused = expect(prepareClassifier(tinyClassifier({ dims: [2, 3, 4, 4] }), { batch: 3 })).rejects
+    await refused.toMatchObject({ code: 'usage', message: 'the model takes batches of 2, not of 3' })
+  })
+
   test('a batch size that is built in is found out', async () => {
     const tail = (b: GraphBuilder, z: string): string => b.op('Reshape', [z, b.int64s([1, 4])])
     expect((await prepareClassifier(tinyClassifier({ tail }))).batch).toBe(1)
