@@ -11,7 +11,7 @@ import type { ProbeOptions } from './gradient/probe.ts'
 import { type Resolved, resolve } from './gradient/resolve.ts'
 import type { Sizes } from './gradient/sizes.ts'
 import type { Graph, Model } from './graph.ts'
-import { normalise } from './normalise.ts'
+import { normalise, usedOpsets } from './normalise.ts'
 import { prune } from './prune.ts'
 import { claimName, reserveNames } from './rename.ts'
 import { dataTypeCode } from './tensor.ts'
@@ -71,7 +71,7 @@ export async function prepareClassifier(model: Model, options: PrepareOptions = 
   const logits = await outputLogits(resolved, output, options.outputKind ?? 'auto', options.open)
   const finished = endAtLogits(logits, resolved, batch, classes)
   return {
-    model: { ...resolved.model, graph: finished },
+    model: { ...resolved.model, graph: finished, opsets: usedOpsets(resolved.model.opsets, finished) },
     image,
     shape,
     classes,

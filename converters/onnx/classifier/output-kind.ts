@@ -76,12 +76,14 @@ async function detect(
   const opType = producer?.opType ?? ''
   if (opType === 'Softmax') return 'probabilities'
   if (opType === 'LogSoftmax') return 'log-probabilities'
+  if (producer && isLayer(producer, resolved.model.graph)) return 'logits'
   const reason = REFUSED[opType]
-  if (reason !== undefined)
-    throw new ZooError('unsupported-model', `this is no classifier with one score per class: ${reason}`, {
-      hint: 'if its output is logits, log-probabilities or probabilities all the same, say so (--output-kind)',
-    })
-  return producer && isLayer(producer, resolved.model.graph) ? 'logits' : judge(resolved.model, open)
+  if (reason === undefined) return judge(resolved.model, open)
+  // Sigmoids of z and -z, as scikit-learn writes two classes, are probabilities.
+  if (opType === 'Sigmoid' && (await judge(resolved.model, open)) === 'probabilities') return 'probabilities'
+  throw new ZooError('unsupported-model', `this is no classifier with one score per class: ${reason}`, {
+    hint: 'if its output is logits, log-probabilities or probabilities all the same, say so (--output-kind)',
+  })
 }
 
 /** Means and sums of several values are none: those of an ensemble's probabilities are probabilities again. */

@@ -37,17 +37,29 @@ export function scoresOutput(graph: Graph, name: string | undefined): ValueInfo 
   const { outputs } = graph
   if (name !== undefined) {
     const output = outputs.find((candidate) => candidate.name === name)
-    if (output) return output
+    if (output) return tensor(output)
     throw new ZooError('usage', `the model has no output "${name}"; it has ${listed(outputs)}`)
   }
   const candidates = outputs.filter(
     ({ dtype, dims }) => dtype.startsWith('float') && (dims === null || dims.length === 2),
   )
   const only = outputs.length === 1 ? outputs[0] : candidates.length === 1 ? candidates[0] : undefined
-  if (only) return only
+  const other = candidates.length === 0 ? outputs.find(({ otherType }) => otherType !== undefined) : undefined
+  if (only ?? other) return tensor((only ?? other)!)
   throw new ZooError('unsupported-model', `the model has several outputs: ${listed(outputs)}`, {
     hint: 'say which one holds the class scores (--output NAME)',
   })
+}
+
+function tensor(output: ValueInfo): ValueInfo {
+  if (output.otherType === undefined) return output
+  throw new ZooError(
+    'unsupported-model',
+    `the output "${output.name}" is no tensor but a sequence or a map`,
+    {
+      hint: "export the scores as a tensor; with scikit-learn's converter by options={'zipmap': False}",
+    },
+  )
 }
 
 const listed = (values: readonly ValueInfo[]): string =>

@@ -39,6 +39,7 @@ describe("scikit-learn's operators become the standard's", () => {
     const model = classical(opType, attributes, outputs)
     const lowered = normalise(model)
     expect(lowered.graph.nodes.every(({ domain }) => domain === '')).toBe(true)
+    expect([...lowered.opsets.keys()]).toEqual([''])
     const [known, computed] = [(await run(model, { x: X })).y!, (await run(lowered, { x: X })).y!]
     expect(computed.dims).toEqual(known.dims)
     for (const [i, value] of known.floats.entries()) expect(computed.floats[i]).toBeCloseTo(value, 5)
