@@ -1,3 +1,4 @@
+import { GraphBuilder } from '../builder.ts'
 import { Attributes, type Graph, type Node } from '../graph.ts'
 import type { Facts } from './facts.ts'
 import { isFixed, type Sizes } from './sizes.ts'
@@ -11,11 +12,19 @@ const POOLS = new Set(['MaxPool', 'AveragePool', 'LpPool'])
  * shape. Such a pool becomes one without ceil_mode, whose padding says the same.
  */
 export function settleCeilMode(graph: Graph, facts: Facts): Graph {
-  const nodes = graph.nodes.map((node) => settled(node, facts) ?? node)
-  return nodes.some((node, i) => node !== graph.nodes[i]) ? { ...graph, nodes } : graph
+  const settledGraph: Graph = { ...graph, nodes: [], initializers: new Map(graph.initializers) }
+  const builder = new GraphBuilder({ ...settledGraph, nodes: [...graph.nodes] })
+  let changed = false
+  for (const node of graph.nodes) {
+    const before = builder.graph.nodes.length
+    const pool = settled(node, facts, builder)
+    changed ||= pool !== undefined
+    settledGraph.nodes.push(...builder.graph.nodes.splice(before), pool ?? node)
+  }
+  return changed ? settledGraph : graph
 }
 
-function settled(node: Node, facts: Facts): Node | undefined {
+function settled(node: Node, facts: Facts, builder: GraphBuilder): Node | undefined {
   if (node.domain !== '' || !POOLS.has(node.opType)) return undefined
   const attributes = new Attributes(node)
   if (!attributes.int('ceil_mode', 0) || attributes.string('auto_pad', 'NOTSET') !== 'NOTSET')
@@ -35,12 +44,22 @@ function settled(node: Node, facts: Facts): Node | undefined {
     return { inferred: Math.ceil(reach / strides[i]!) + 1, overhang, end: end + Math.max(0, overhang), size }
   })
   if (axes.every(({ inferred }, i) => inferred === positions[i])) return undefined
-  // What hangs over the padding counts for no mean, but padding does if the node says so.
+  if (axes.some(({ end, size }) => end >= size)) return undefined
+  const begins = pads.slice(0, kernel.length)
+  const ends = pads.slice(kernel.length)
   const counts = node.opType === 'AveragePool' && attributes.int('count_include_pad', 0) !== 0
-  if (axes.some(({ overhang, end, size }) => (counts && overhang > 0) || end >= size)) return undefined
-  const settledPads = [...pads.slice(0, kernel.length), ...axes.map(({ end }) => end)]
-  const changed = new Map(node.attributes)
-  changed.delete('ceil_mode')
-  changed.set('pads', { type: 'ints', value: settledPads.map(BigInt) })
-  return { ...node, attributes: changed }
+  if (!counts || axes.every(({ overhang }) => overhang <= 0))
+    return windowed(node, [...begins, ...axes.map(({ end }) => end)])
+  // Padding counts for a mean if the node says so, what hangs over the padding never does.
+  const padded = builder.op('Pad', [node.inputs[0]!, builder.int64s([0, 0, ...begins, 0, 0, ...ends])])
+  const overhangs = axes.map(({ overhang }) => Math.max(0, overhang))
+  const pool = windowed({ ...node, inputs: [padded] }, [...begins.map(() => 0), ...overhangs])
+  return { ...pool, attributes: new Map([...pool.attributes].filter(([key]) => key !== 'count_include_pad')) }
+}
+
+function windowed(node: Node, pads: readonly number[]): Node {
+  const attributes = new Map(node.attributes)
+  attributes.delete('ceil_mode')
+  attributes.set('pads', { type: 'ints', value: pads.map(BigInt) })
+  return { ...node, attributes }
 }

@@ -23,7 +23,9 @@ export async function resolve(model: Model, options: ProbeOptions = {}): Promise
   const facts = await probe(sized, options)
   const simpler = lowerSequences(inlineBranches(sized.graph, facts), facts)
   if (simpler !== sized.graph) return resolve({ ...sized, graph: simpler }, options)
-  return { model: { ...sized, graph: settleCeilMode(foldConstants(sized.graph, facts), facts) }, facts }
+  const settled = settleCeilMode(sized.graph, facts)
+  if (settled !== sized.graph) return resolve({ ...sized, graph: settled }, options)
+  return { model: { ...sized, graph: foldConstants(sized.graph, facts) }, facts }
 }
 
 /** The model with the batch axis of its inputs and outputs fixed, where it was open. */

@@ -1,6 +1,6 @@
 import { type Call, type RuleTable, rule } from '../rule.ts'
 import { fixed, product, range, spatial } from '../sizes.ts'
-import { spatialAxes, type Windows, windowsOf } from '../windows.ts'
+import { type Windows, windowsOf } from '../windows.ts'
 import { endPads } from './convolution.ts'
 import { holders } from './reduction.ts'
 
@@ -55,14 +55,7 @@ function averaged(call: Call, windows: Windows): string {
   if (inside) return op.scale(dy, 1 / windows.kernel.reduce((a, b) => a * b, 1))
   // At the edges it depends on what counts as padding: asked of the forward kernel itself.
   const ones = op.filled([1, 1, ...windows.image], 1)
-  const { positions } = windows
-  // Shape inference may count one window too many with ceil_mode, as told in `settleCeilMode`; the slice says the truth.
-  const mean = op.slice(
-    op.repeat(node, [ones]),
-    positions.map(() => 0),
-    positions,
-    spatialAxes(windows),
-  )
+  const mean = op.repeat(node, [ones])
   const kernel = op.filled([1, 1, ...windows.kernel], 1)
   const count = op.op('Conv', [ones, kernel], {
     kernel_shape: windows.kernel,
