@@ -2,7 +2,7 @@ import { ZooError } from '../../manifests/error.ts'
 import type { InputDescription } from '../../manifests/schema/input.ts'
 import { GraphBuilder } from './builder.ts'
 import { type Logits, type OutputKind, outputLogits } from './classifier/output-kind.ts'
-import { imageInput, scoresOutput } from './classifier/ports.ts'
+import { endingAt, imageInput, scoresOutput } from './classifier/ports.ts'
 import { inFloat32 } from './classifier/precision.ts'
 import { prependPreprocessing } from './classifier/preprocessing.ts'
 import { foldBatchNorm } from './fold.ts'
@@ -11,7 +11,7 @@ import type { ProbeOptions } from './gradient/probe.ts'
 import { type Resolved, resolve } from './gradient/resolve.ts'
 import type { Sizes } from './gradient/sizes.ts'
 import type { Graph, Model } from './graph.ts'
-import { normalise } from './normalise.ts'
+import { normalise, usedOpsets } from './normalise.ts'
 import { prune } from './prune.ts'
 import { claimName, reserveNames } from './rename.ts'
 import { dataTypeCode } from './tensor.ts'
@@ -61,21 +61,19 @@ const RESERVED = ['logits', 'loss', 'gradient', ...new Set(Object.values(LOSSES)
 export async function prepareClassifier(model: Model, options: PrepareOptions = {}): Promise<Classifier> {
   const normal = normalise(model)
   const whole = inFloat32(normal.graph)
-  const port = imageInput(whole, options.inputName)
-  const scores = scoresOutput(whole, options.outputName)
-  const { graph, image, shape } = prependPreprocessing(
-    prune({ ...whole, outputs: [scores] }),
-    port,
-    options.input,
-  )
+  const scored = endingAt(whole, scoresOutput(whole, options.outputName))
+  const port = imageInput(scored, options.inputName)
+  const { graph, image, shape } = prependPreprocessing(scored, port, options.input)
   const resolved = await resolveBatch({ ...normal, graph: foldBatchNorm(graph) }, options)
   const batch = resolved.facts.batch === null ? (batchOf(resolved.model, image) ?? null) : null
+  if (options.batch !== undefined && batch !== options.batch)
+    throw new ZooError('usage', `the model takes batches of ${batch}, not of ${options.batch}`)
   const output = resolved.model.graph.outputs[0]!.name
   const classes = classesOf(resolved.facts.sizes(output), batch)
   const logits = await outputLogits(resolved, output, options.outputKind ?? 'auto', options.open)
   const finished = endAtLogits(logits, resolved, batch, classes)
   return {
-    model: { ...resolved.model, graph: finished },
+    model: { ...resolved.model, graph: finished, opsets: usedOpsets(resolved.model.opsets, finished) },
     image,
     shape,
     classes,

@@ -11,7 +11,7 @@ import { inlineFunctions } from './inline.ts'
 import { Names, withUniqueNames } from './names.ts'
 import { inOrder } from './order.ts'
 import { prune } from './prune.ts'
-import { mapSubgraphs } from './subgraphs.ts'
+import { mapSubgraphs, subgraphsOf } from './subgraphs.ts'
 import { Tensor } from './tensor.ts'
 import { upgradedOpset, upgradeNodes } from './upgrade/upgrade.ts'
 
@@ -42,7 +42,7 @@ export function normalise(model: Model): Model {
     graph,
     functions: [],
     irVersion: Math.max(model.irVersion, BUILT_IR_VERSION),
-    opsets: commonOpsets(model, opset),
+    opsets: usedOpsets(commonOpsets(model, opset), graph),
   }
 }
 
@@ -71,6 +71,19 @@ function commonOpsets(model: Model, opset: number): Map<string, number> {
     for (const [domain, version] of imports)
       if (!local.has(domain) || domain === '') opsets.set(domain, Math.max(version, opsets.get(domain) ?? 0))
   return opsets
+}
+
+/** Without domains of which the graph has no operator any more: a runtime that does not know them need not. */
+export function usedOpsets(opsets: ReadonlyMap<string, number>, graph: Graph): Map<string, number> {
+  const used = new Set([''])
+  const visit = ({ nodes }: Graph): void => {
+    for (const node of nodes) {
+      used.add(node.domain)
+      for (const inner of subgraphsOf(node)) visit(inner)
+    }
+  }
+  visit(graph)
+  return new Map([...opsets].filter(([domain]) => used.has(domain)))
 }
 
 /** Before IR version 4 every initialiser was also an input, as its default; nobody feeds weights. */

@@ -1,10 +1,10 @@
 import { type Command, Option } from 'commander'
 import type { OutputKind } from '../../converters/onnx/classifier/output-kind.ts'
-import { prepareClassifier } from '../../converters/onnx/classifier.ts'
+import { type Classifier, prepareClassifier } from '../../converters/onnx/classifier.ts'
 import { readModel, writeModel } from '../../converters/onnx/file.ts'
 import { lossGradient } from '../../converters/onnx/gradient/loss-gradient.ts'
 import type { Loss } from '../../converters/onnx/gradient/losses.ts'
-import { straightThrough } from '../../converters/onnx/gradient/overrides.ts'
+import { appliesAnywhere, type Override, straightThrough } from '../../converters/onnx/gradient/overrides.ts'
 import { type SelfTest, selfTest } from '../../converters/onnx/gradient/self-test.ts'
 import { openChildSession } from '../../converters/onnx/runtime/child.ts'
 import { ZooError } from '../../manifests/error.ts'
@@ -78,13 +78,11 @@ async function run(path: string, options: Options): Promise<void> {
     ...(options.output !== undefined && { outputName: options.output }),
   })
   const { image, shape, classes, batch, outputKind } = classifier
+  const overrides = (options.straightThrough ?? []).flatMap((name) => straightThroughAt(name, classifier))
   const model = await lossGradient(classifier, {
     loss: options.loss,
     open: openChildSession,
-    overrides: (options.straightThrough ?? []).flatMap((name) => [
-      { opType: name, gradient: straightThrough },
-      { node: name, gradient: straightThrough },
-    ]),
+    overrides,
     ...(input?.labelOffset && { labelOffset: input.labelOffset }),
   })
   const tested = options.selfTest
@@ -124,6 +122,19 @@ async function run(path: string, options: Options): Promise<void> {
         ...(tested ? [`self-test passed: ${described(tested)}`] : []),
       ].join('\n'),
   )
+}
+
+/** Of all nodes of this operator, or of the one node of this name. */
+function straightThroughAt(name: string, { model }: Classifier): Override[] {
+  const overrides = [
+    { opType: name, gradient: straightThrough },
+    { node: name, gradient: straightThrough },
+  ].filter((override) => appliesAnywhere(override, model.graph))
+  if (overrides.length === 0)
+    throw new ZooError('usage', `the model has no node and no operator "${name}" to go straight through`, {
+      hint: 'zoo lint MODEL lists operators and nodes',
+    })
+  return overrides
 }
 
 function described({ along, across, images }: SelfTest): string {

@@ -19,8 +19,8 @@ export interface Logits {
 
 /** Operators that pass scores on as they are, perhaps in another shape. */
 const CARRIERS = new Set(['Identity', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Cast', 'Dropout'])
-/** Operators after which scores can be neither probabilities nor their logarithms by design. */
-const LINEAR = new Set(['Gemm', 'MatMul', 'Conv', 'Add', 'GlobalAveragePool', 'ReduceMean', 'Einsum'])
+/** With constant weights these make a layer, after which scores are neither probabilities nor their logarithms. */
+const LAYERS = new Set(['Gemm', 'MatMul', 'Conv', 'Add'])
 
 const REFUSED: Readonly<Record<string, string>> = {
   Sigmoid: 'its scores are independent of one another (Sigmoid): a multi-label or binary model',
@@ -78,13 +78,19 @@ async function detect(
   const opType = producer?.opType ?? ''
   if (opType === 'Softmax') return 'probabilities'
   if (opType === 'LogSoftmax') return 'log-probabilities'
+  if (producer && isLayer(producer, resolved.model.graph)) return 'logits'
   const reason = REFUSED[opType]
-  if (reason !== undefined)
-    throw new ZooError('unsupported-model', `this is no classifier with one score per class: ${reason}`, {
-      hint: 'if its output is logits, log-probabilities or probabilities all the same, say so (--output-kind)',
-    })
-  return LINEAR.has(opType) ? 'logits' : judge(resolved.model, open)
+  if (reason === undefined) return judge(resolved.model, open)
+  // Sigmoids of z and -z, as scikit-learn writes two classes, are probabilities.
+  if (opType === 'Sigmoid' && (await judge(resolved.model, open)) === 'probabilities') return 'probabilities'
+  throw new ZooError('unsupported-model', `this is no classifier with one score per class: ${reason}`, {
+    hint: 'if its output is logits, log-probabilities or probabilities all the same, say so (--output-kind)',
+  })
 }
+
+/** Means and sums of several values are none: those of an ensemble's probabilities are probabilities again. */
+const isLayer = ({ opType, inputs }: Node, { initializers }: Graph): boolean =>
+  LAYERS.has(opType) && inputs.slice(0, 2).some((input) => initializers.has(input))
 
 /** Looks at the scores of a few images. */
 async function judge(model: Model, open: NonNullable<ProbeOptions['open']>): Promise<OutputKind> {

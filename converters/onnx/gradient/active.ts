@@ -49,11 +49,12 @@ export function findActive(
     const rule = findRule(node)
     const carriers = node.outputs.filter(
       (output) =>
-        output !== '' && (isFloat(facts.dtype(output) ?? 'float32') || isQuantised(node, values, facts)),
+        output !== '' &&
+        (isFloat(facts.dtype(output) ?? 'float32') || throughIntegers(node, rule, values, facts)),
     )
-    if (rule === undefined && carriers.length > 0) missing.push(node)
-    else if (rule === undefined) stops.push({ node, reason: 'its results are not floating-point numbers' })
-    else if ('reason' in rule) stops.push({ node, reason: rule.reason })
+    if (rule !== undefined && 'reason' in rule) stops.push({ node, reason: rule.reason })
+    else if (carriers.length === 0) stops.push({ node, reason: 'its results are not floating-point numbers' })
+    else if (rule === undefined) missing.push(node)
     else {
       nodes.push({ node, index, rule })
       for (const output of carriers) values.add(output)
@@ -63,8 +64,13 @@ export function findActive(
 }
 
 /** Integers that stand for real numbers: their gradient is that of the numbers they stand for. */
-function isQuantised(node: Node, values: ReadonlySet<string>, facts: Facts): boolean {
-  if (node.opType === 'QuantizeLinear') return true
+function throughIntegers(
+  node: Node,
+  rule: Rule | NoGradient | undefined,
+  values: ReadonlySet<string>,
+  facts: Facts,
+): boolean {
+  if (rule && 'integers' in rule && rule.integers) return true
   const [input] = node.inputs
   return (
     input !== undefined &&

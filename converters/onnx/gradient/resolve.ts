@@ -1,6 +1,7 @@
 import { makeNode } from '../builder.ts'
 import { Attributes, type Graph, type Model, type Node } from '../graph.ts'
 import { prune } from '../prune.ts'
+import { settleCeilMode } from './ceil-mode.ts'
 import type { Facts } from './facts.ts'
 import { type ProbeOptions, probe } from './probe.ts'
 import { lowerSequences } from './sequences.ts'
@@ -12,7 +13,7 @@ export interface Resolved {
 
 /**
  * Replaces what shapes decide by what it comes to: shape arithmetic by constants, `If` by the branch that is taken,
- * sequences by their elements.
+ * sequences by their elements, ceil_mode where it is ambiguous by padding.
  * With a batch size given, the model's batch axis is fixed to it first.
  *
  * @throws ZooError `unsupported-model`; see `probe`
@@ -22,6 +23,8 @@ export async function resolve(model: Model, options: ProbeOptions = {}): Promise
   const facts = await probe(sized, options)
   const simpler = lowerSequences(inlineBranches(sized.graph, facts), facts)
   if (simpler !== sized.graph) return resolve({ ...sized, graph: simpler }, options)
+  const settled = settleCeilMode(sized.graph, facts)
+  if (settled !== sized.graph) return resolve({ ...sized, graph: settled }, options)
   return { model: { ...sized, graph: foldConstants(sized.graph, facts) }, facts }
 }
 

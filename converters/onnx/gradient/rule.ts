@@ -40,6 +40,8 @@ export interface Rule {
   readonly broadcasts: boolean
   /** True if the gradients take account of all outputs; else only the first may carry one. */
   readonly allOutputs: boolean
+  /** True if integer results stand for real numbers, so that gradients pass back through them. */
+  readonly integers: boolean
   /** One gradient per input; the last entry stands for all further inputs of a variadic operator. */
   readonly gradients: (call: Call) => readonly InputGradient[]
 }
@@ -54,6 +56,7 @@ export type RuleTable = Readonly<Record<string, Rule | NoGradient>>
 export const rule = (gradients: Rule['gradients']): Rule => ({
   broadcasts: false,
   allOutputs: false,
+  integers: false,
   gradients,
 })
 
@@ -63,6 +66,12 @@ export const broadcasting = (gradients: Rule['gradients']): Rule => ({ ...rule(g
 export const ruleOfAllOutputs = (gradients: Rule['gradients']): Rule => ({
   ...rule(gradients),
   allOutputs: true,
+})
+
+/** For an operator, or an override, whose integer results stand for real numbers. */
+export const ruleThroughIntegers = (gradients: Rule['gradients']): Rule => ({
+  ...rule(gradients),
+  integers: true,
 })
 
 /** The gradient is zero, and meant to be: piecewise constant, integer or Boolean results. */

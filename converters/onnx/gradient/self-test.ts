@@ -49,7 +49,11 @@ const STEPS = [1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1]
 const ABOVE_ROUNDING = 100
 /** How far two steps' slopes may differ, as a fraction. */
 const AGREEMENT = 0.1
-/** Noise of these amplitudes on this part of the pixels: some networks are dead unless most of an image is dark. */
+/**
+ * Noise of these amplitudes on this part of the pixels: some networks are dead unless most of an image is dark. Dark
+ * pixels have faint noise: of equal ones any may be the largest, and finite differences see the kink between them.
+ */
+const FAINT = 0.02
 const IMAGES = [
   { amplitude: 1, lit: 1 },
   { amplitude: 0.3, lit: 0.15 },
@@ -117,8 +121,8 @@ async function compare(
   const dims = [perRun, ...shape]
   const kindOf = (i: number) => kinds[(first + Math.floor(i / size)) % kinds.length]!
   const coins = uniforms([SEED, first, 0], perRun * size)
-  const x = uniforms([SEED, first], perRun * size).map((value, i) =>
-    coins[i]! < kindOf(i).lit ? value * kindOf(i).amplitude : 0,
+  const x = uniforms([SEED, first], perRun * size).map(
+    (value, i) => value * kindOf(i).amplitude * (coins[i]! < kindOf(i).lit ? 1 : FAINT),
   )
   const pixels = Tensor.float32(dims, x)
   const anyLabel = Tensor.int64([perRun], new BigInt64Array(perRun))

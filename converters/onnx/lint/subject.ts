@@ -1,7 +1,7 @@
 import { asZooError, ZooError } from '../../../manifests/error.ts'
 import type { InputDescription } from '../../../manifests/schema/input.ts'
 import type { OutputKind } from '../classifier/output-kind.ts'
-import { imageInput, scoresOutput } from '../classifier/ports.ts'
+import { endingAt, imageInput, scoresOutput } from '../classifier/ports.ts'
 import { type Classifier, prepareClassifier } from '../classifier.ts'
 import { readModel } from '../file.ts'
 import { type Coverage, gradientCoverage } from '../gradient/coverage.ts'
@@ -53,11 +53,12 @@ export async function look(path: string, options: LintOptions): Promise<Subject>
   const read = { path, options, file }
   const normal = orError(() => normalise(file))
   if (normal instanceof ZooError) return { ...read, normal }
-  const port = orError(() => imageInput(normal.graph, inputName))
+  const scored = orError(() => endingAt(normal.graph, scoresOutput(normal.graph, outputName)))
+  const port = orError(() => imageInput(scored instanceof ZooError ? normal.graph : scored, inputName))
   if (port instanceof ZooError) return { ...read, normal, classifier: port }
   const guess = guessImages(normal.graph, port)
   const range = guess.range?.value ?? [0, 1]
-  const run = await runFile(() => open(path), port, range)
+  const run = normal.graph.inputs.length === 1 ? await runFile(() => open(path), port, range) : undefined
   const seen = { ...read, normal, port, guess, run }
   if (run instanceof ZooError) return seen
   const preparing = {

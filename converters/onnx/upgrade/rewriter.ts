@@ -6,6 +6,8 @@ import { type DataType, Tensor } from '../tensor.ts'
 export interface Rewriter {
   /** Adds a node before the one that is being rewritten, and returns its output. */
   op(opType: string, inputs: readonly string[], attributes?: AttributeValues): string
+  /** A name that no value of the model has. */
+  fresh(hint: string): string
   /** A one-dimensional int64 constant. */
   int64s(values: readonly number[]): string
   /** A float constant in the element type of `like`. */
@@ -37,9 +39,13 @@ export class NodeRewriter implements Rewriter {
   }
 
   op(opType: string, inputs: readonly string[], attributes: AttributeValues = {}): string {
-    const output = this.#fresh(`${this.#hint}/${opType}`)
+    const output = this.fresh(opType)
     this.nodes.push(makeNode(opType, inputs, [output], attributes))
     return output
+  }
+
+  fresh(hint: string): string {
+    return this.#fresh(`${this.#hint}/${hint}`)
   }
 
   int64s(values: readonly number[]): string {

@@ -5,6 +5,7 @@ import type { DataType, Tensor } from '../tensor.ts'
 import { outputType } from '../types.ts'
 import { ATTRIBUTES_TO_INPUTS } from './attributes-to-inputs.ts'
 import { BROADCASTING } from './broadcasting.ts'
+import { CLASSICAL } from './classical.ts'
 import { NORMALISATION } from './normalisation.ts'
 import { ranksOf } from './ranks.ts'
 import { RESIZE } from './resize.ts'
@@ -32,7 +33,8 @@ const stepsFor = (opType: string, opset: number): Step | undefined =>
  * Rewrites the nodes of a graph from the forms of an older opset into those of opset 18, one small step per operator
  * and change, so that whoever reads the graph sees one form of each operator. Opsets above 18 changed no operator that
  * has a form at 18, only added types, defaults and new operators; the one exception, GroupNormalization, is written
- * out where it has its earlier form. Such graphs keep their opset.
+ * out where it has its earlier form. Such graphs keep their opset. Operators of `ai.onnx.ml` that stand for dense layers
+ * become such.
  *
  * @param fresh gives names that no value of the model has
  * @throws ZooError `unsupported-model` for opsets below 6 and for the few forms that have no later equivalent
@@ -69,8 +71,12 @@ class Upgrade {
 
   /** Takes the steps that apply, earliest first; each sees what the one before it made of the node. */
   #node(node: Node, known: Known): Node[] {
-    if (node.domain !== '') return [node]
     const rewriter = new NodeRewriter(node, this.#fresh, known)
+    if (node.domain === 'ai.onnx.ml') {
+      const lowered = CLASSICAL[node.opType]?.(node, new Attributes(node), rewriter)
+      return lowered ? [...rewriter.nodes, ...lowered] : [node]
+    }
+    if (node.domain !== '') return [node]
     let current = node
     let opset = this.#opset
     for (let next = stepsFor(current.opType, opset); next; next = stepsFor(current.opType, opset)) {

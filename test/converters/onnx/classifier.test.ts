@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { GraphBuilder } from '../../../converters/onnx/builder.ts'
+import { type AttributeValues, GraphBuilder } from '../../../converters/onnx/builder.ts'
 import { type Classifier, prepareClassifier } from '../../../converters/onnx/classifier.ts'
 import { lossGradient } from '../../../converters/onnx/gradient/loss-gradient.ts'
+import { selfTest } from '../../../converters/onnx/gradient/self-test.ts'
 import { emptyGraph, type Model } from '../../../converters/onnx/graph.ts'
 import { dataTypeCode, Tensor } from '../../../converters/onnx/tensor.ts'
+import { normals } from '../../../converters/perturb/random.ts'
 import { type InputDescription, inputSchema } from '../../../manifests/schema/input.ts'
 import { images, run, tinyClassifier } from './tiny.ts'
 
@@ -171,6 +173,42 @@ describe('output kind', () => {
     expect(z.length).toBe(8)
   })
 
+  test('a mean of probabilities is probabilities, although a mean is linear', async () => {
+    const tail = (b: GraphBuilder, z: string): string => {
+      const members = [1, 2].map((factor) =>
+        b.op('Unsqueeze', [b.op('Softmax', [b.op('Mul', [z, b.scalar(factor)])]), b.int64s([0])]),
+      )
+      return b.op('ReduceMean', [b.op('Concat', members, { axis: 0 }), b.int64s([0])], { keepdims: 0 })
+    }
+    const classifier = await prepareClassifier(tinyClassifier({ tail }))
+    expect(classifier.outputKind).toBe('probabilities')
+    for (const row of [0, 1]) {
+      const logs = (await logitsOf(classifier)).slice(4 * row, 4 * row + 4)
+      expect(logs.reduce((sum, log) => sum + Math.exp(log), 0)).toBeCloseTo(1, 4)
+    }
+  })
+
+  test('sigmoids of z and -z are the probabilities of two classes', async () => {
+    const tail = (b: GraphBuilder, z: string): string => {
+      const one = b.op('ReduceSum', [z, b.int64s([1])])
+      return b.op('Sigmoid', [b.op('Concat', [b.op('Neg', [one]), one], { axis: 1 })])
+    }
+    const classifier = await prepareClassifier(tinyClassifier({ tail, outputDims: ['N', 2] }))
+    expect(classifier).toMatchObject({ outputKind: 'probabilities', classes: 2 })
+  })
+
+  test('a map in the place of scores is refused', async () => {
+    const model = tinyClassifier()
+    new GraphBuilder(model.graph).ops('ZipMap', [model.graph.outputs[0]!.name], {}, { outputs: ['map'] })
+    const label = { name: 'label', dtype: 'int64', dims: ['N'] } as const
+    new GraphBuilder(model.graph).ops('ArgMax', [model.graph.outputs[0]!.name], {}, { outputs: ['label'] })
+    const map = { name: 'map', dtype: 'undefined', dims: null, otherType: new Uint8Array(2) } as const
+    for (const outputs of [[map], [label, map]])
+      await expect(prepareClassifier({ ...model, graph: { ...model.graph, outputs } })).rejects.toMatchObject(
+        { code: 'unsupported-model', hint: expect.stringContaining('zipmap') },
+      )
+  })
+
   test('what the caller says counts', async () => {
     const tail = (b: GraphBuilder, z: string): string => b.op('Sigmoid', [z])
     const classifier = await prepareClassifier(tinyClassifier({ tail }), { outputKind: 'logits' })
@@ -213,7 +251,37 @@ describe('output kind', () => {
   })
 })
 
+describe('several inputs', () => {
+  const second = { name: 'other', dtype: 'float32', dims: ['N', 4] } as const
+
+  test('one that the scores do not depend on is left out', async () => {
+    const model = tinyClassifier()
+    model.graph.inputs.push(second)
+    const classifier = await prepareClassifier(model)
+    expect(classifier.model.graph.inputs.map(({ name }) => name)).toEqual(['input'])
+    expectClose(await logitsOf(classifier), await plain())
+  })
+
+  test('two that they depend on are refused by name, whichever is the image', async () => {
+    const model = tinyClassifier({ tail: (b, z) => b.op('Add', [z, 'other']) })
+    model.graph.inputs.push(second)
+    for (const options of [{}, { inputName: 'input' }])
+      await expect(prepareClassifier(model, options)).rejects.toMatchObject({
+        code: 'unsupported-model',
+        message: expect.stringMatching(/depend on 2 inputs: "input" .*"other"/),
+      })
+    await expect(prepareClassifier(tinyClassifier(), { inputName: 'other' })).rejects.toMatchObject({
+      code: 'usage',
+    })
+  })
+})
+
 describe('shapes', () => {
+  test('a batch size other than the built-in one is refused', async () => {
+    const refused = expect(prepareClassifier(tinyClassifier({ dims: [2, 3, 4, 4] }), { batch: 3 })).rejects
+    await refused.toMatchObject({ code: 'usage', message: 'the model takes batches of 2, not of 3' })
+  })
+
   test('a batch size that is built in is found out', async () => {
     const tail = (b: GraphBuilder, z: string): string => b.op('Reshape', [z, b.int64s([1, 4])])
     expect((await prepareClassifier(tinyClassifier({ tail }))).batch).toBe(1)
@@ -233,6 +301,39 @@ describe('shapes', () => {
     expect(fixed.model.graph.nodes.some((node) => node.opType === 'Shape')).toBe(false)
     expectClose(await logitsOf(fixed), await plain())
   })
+
+  test('a mean over padding with ceil_mode leaves them out as well', async () => {
+    const pads = [1, 1, 1, 1]
+    const attributes = { kernel_shape: [3, 3], strides: [3, 3], pads, ceil_mode: 1, count_include_pad: 1 }
+    const head = (b: GraphBuilder, x: string): string => b.op('AveragePool', [x], attributes)
+    const classifier = await prepareClassifier(tinyClassifier({ dims: ['N', 3, 6, 5], head }))
+    const model = await lossGradient(classifier, { loss: 'ce' })
+    const { image, shape, classes, batch } = classifier
+    const tested = await selfTest(model, { image, shape, classes, batch, unit: true })
+    expect(tested.passed).toBe(true)
+  })
+
+  test.each(['MaxPool', 'AveragePool', 'LpPool'])(
+    '%s leaves out windows beyond the image',
+    async (opType) => {
+      // Along the first axis the last window hangs over by one, along the second one it would begin beyond the image.
+      const ceil = { kernel_shape: [3, 3], strides: [3, 3], pads: [1, 1, 1, 1], ceil_mode: 1 }
+      const settled = { ...ceil, ceil_mode: 0, pads: [1, 1, 2, 1] }
+      const pooled = (attributes: AttributeValues) =>
+        tinyClassifier({
+          dims: ['N', 3, 6, 5],
+          head: (b, x) => b.op('Relu', [b.op(opType, [x], attributes)]),
+        })
+      const x = Tensor.float32([2, 3, 6, 5], normals([5], 180))
+      const gradients = await Promise.all(
+        [ceil, settled].map(async (attributes) => {
+          const model = await lossGradient(await prepareClassifier(pooled(attributes)), { loss: 'ce' })
+          return (await run(model, { input: x, label: Tensor.int64([2], [0, 3]) })).gradient!.numbers
+        }),
+      )
+      expectClose(gradients[0]!, gradients[1]!)
+    },
+  )
 
   test('an If on a shape becomes the branch that is taken', async () => {
     const branch = (factor: number) => {

@@ -75,6 +75,9 @@ describe('zoo gradient', () => {
     expect((await gradient('rounded', options, '--straight-through', 'Round')).code).toBe(0)
     const both = await gradient('rounded', options, '--straight-through', 'Round', '--self-test')
     expect(both.code).toBe(EXIT_CODES.usage)
+    const unknown = await gradient('rounded', options, '--straight-through', 'Ceil')
+    expect(unknown.code).toBe(EXIT_CODES.usage)
+    expect(unknown.stderr).toMatch(/no node and no operator "Ceil"/)
   })
 
   test('what cannot be done fails in one line, with a code of its own', async () => {

@@ -1,4 +1,4 @@
-import { type Call, type RuleTable, rule } from '../rule.ts'
+import { type Call, type RuleTable, rule, ruleThroughIntegers } from '../rule.ts'
 import { unsupported } from '../unsupported.ts'
 
 /**
@@ -6,7 +6,7 @@ import { unsupported } from '../unsupported.ts'
  * quantised value is that of the real number it stands for.
  */
 export const quantisation: RuleTable = {
-  QuantizeLinear: rule((call) => [() => notSaturated(call), trained(call), null]),
+  QuantizeLinear: ruleThroughIntegers((call) => [() => notSaturated(call), trained(call), null]),
   DequantizeLinear: rule((call) => [() => call.dy, trained(call), null]),
 }
 

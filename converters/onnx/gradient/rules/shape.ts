@@ -10,6 +10,7 @@ import {
   ruleOfAllOutputs,
 } from '../rule.ts'
 import { axisOf, fixed, needsBatch, range, type Sizes } from '../sizes.ts'
+import { unsupported } from '../unsupported.ts'
 
 /** The same elements in the same order. */
 const reshaped: Rule = rule(({ op, dy, x, facts }) => [() => op.reshape(dy, facts.sizes(x[0]!)), null])
@@ -55,9 +56,15 @@ export const shape: RuleTable = {
   RandomUniformLike: noGradient('its input gives only a shape'),
 }
 
-function cast({ op, dy, x, facts }: Call) {
+function cast(call: Call) {
+  const { op, dy, x, facts } = call
   const from = facts.dtype(x[0]!)!
-  return [isFloat(from) ? () => op.cast(dy, from) : null, null]
+  const input = (): string => {
+    // Without knowing the numbers that the integers stand for, there is no gradient to give.
+    if (!isFloat(from)) throw unsupported(call, 'quantised numbers')
+    return op.cast(dy, from)
+  }
+  return [input, null]
 }
 
 /** In inference the identity; in training what was kept keeps its gradient. */

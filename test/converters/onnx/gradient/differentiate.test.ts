@@ -107,7 +107,8 @@ describe('never a silent zero', () => {
     const mixed = model((b, x) => {
       const q = b.op('QuantizeLinear', [x, b.scalar(0.1), b.constant('uint8', [], [128])])
       const d = b.op('DequantizeLinear', [q, b.scalar(0.1), b.constant('uint8', [], [128])])
-      const sum = b.op('Add', [d, b.op('Floor', [x])])
+      const whole = b.op('Cast', [b.op('Cast', [x], { to: 7 })], { to: 1 })
+      const sum = b.op('Add', [b.op('Add', [d, whole]), b.op('Floor', [x])])
       return b.op('Add', [sum, b.op('Det', [b.op('Reshape', [x, b.int64s([2, 2])])])])
     })
     const {
@@ -117,6 +118,7 @@ describe('never a silent zero', () => {
     } = await gradientCoverage(mixed, { of: 'y', withRespectTo: ['x'] })
     expect(missing.map(({ opType }) => opType)).toEqual(['Det'])
     expect(stops.map(({ node, reason }) => [node.opType, reason])).toEqual([
+      ['Cast', 'its results are not floating-point numbers'],
       ['Floor', 'constant between integers'],
     ])
     expect(passed.map(({ opType }) => opType)).toEqual(['QuantizeLinear'])
@@ -135,6 +137,20 @@ describe('overrides', () => {
     await expect(
       gradient(rounded, { overrides: [{ node: 'other', gradient: straightThrough }] }),
     ).rejects.toThrow()
+  })
+
+  test('straight through integers, where both casts are named', async () => {
+    const truncated = model((b, x) => b.op('Cast', [b.op('Cast', [x], { to: 7 })], { to: 1 }))
+    expect(await gradient(truncated, { overrides: [{ opType: 'Cast', gradient: straightThrough }] })).toEqual(
+      [1, 1, 1, 1],
+    )
+  })
+
+  test('what changes the shape cannot count as the identity', async () => {
+    const sum = model((b, x) => b.op('ReduceSum', [x]))
+    await expect(
+      gradient(sum, { overrides: [{ opType: 'ReduceSum', gradient: straightThrough }] }),
+    ).rejects.toMatchObject({ code: 'usage', message: expect.stringContaining('changes the shape') })
   })
 
   test('a smooth ReLU', async () => {
