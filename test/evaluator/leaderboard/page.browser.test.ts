@@ -39,7 +39,7 @@ describe.skipIf(!present)(`the board in a browser${reason}`, () => {
         '--disable-sync',
       ],
     })
-  })
+  }, 240_000)
   afterAll(async () => {
     await browser?.close()
     rmSync(base, { recursive: true, force: true })
