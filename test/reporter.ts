@@ -5,7 +5,9 @@ export default class ClosingLine implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
     const count = { passed: 0, failed: errors.length, skipped: 0, pending: 0 }
     for (const module of modules) {
-      if (module.errors().length > 0) count.failed++
+      // Where a hook fails, its tests count as skipped: the failure is the suite's own.
+      for (const suite of [module, ...module.children.allSuites()])
+        if (suite.errors().length > 0) count.failed++
       for (const test of module.children.allTests()) count[test.result().state]++
     }
     const skipped = count.skipped + count.pending

@@ -20,12 +20,12 @@ export function homePage(board: Board, tracks: readonly Track[], root: string, f
     ],
     body: html`
 <h1>How robust is this image classifier, really?</h1>
-<p>Every model here was attacked white-box as the very ONNX file that its digest names. Each track is one data set, one threat and one version of one battery of attacks; numbers of different tracks are never ranked together. Last evaluation: ${day(board.date)}.</p>
+<p>Every model here was attacked white-box as the very ONNX file that its digest names. Each track is one data set, one threat and one version of one battery of attacks; numbers of different tracks are never ranked together. Last evaluation: <time>${day(board.date)}</time>.</p>
 <div class="cards">
 ${tracks.map(
   (track) => html`<section class="card" aria-labelledby="${track.id}">
 <h2 id="${track.id}"><a href="${folder}${track.id}/index.html">${trackTitle(track)}</a></h2>
-<p class="small soft">${finding(track) ?? `${models(track.entries.length)}, ${imagesText(track)} images`}</p>
+<p class="small soft">${finding(track) ?? `${imagesText(track)} images`}</p>
 ${boardTable(track.entries.slice(0, EXCERPT), {
   root,
   folder: `${folder}${track.id}/`,

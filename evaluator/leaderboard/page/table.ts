@@ -2,7 +2,7 @@ import type { Entry, Track } from '../../../manifests/schema/leaderboard.ts'
 import { percent, short } from '../format.ts'
 import { type Html, html, raw } from './html.ts'
 import { intervals } from './interval.ts'
-import { accuracyCell, kindText, modelPage, rankText } from './words.ts'
+import { accuracyCell, kindOf, modelPage, rankText } from './words.ts'
 
 export interface TableOptions {
   /** The way to the board's folder. */
@@ -16,6 +16,8 @@ export interface TableOptions {
 
 interface Column {
   readonly title: string
+  /** Where the title is too long: a phone has a third of its width for it. */
+  readonly label?: string
   /** Which way a first click sorts. */
   readonly sort?: 'ascending' | 'descending'
   readonly value?: (entry: Entry) => string | number
@@ -39,7 +41,7 @@ const COLUMNS: readonly Column[] = [
     value: ({ model }) => model.name,
     class: 'name',
     cell: (entry, { folder }) =>
-      html`<a href="${folder}${modelPage(entry)}">${entry.model.name}</a><span>${kindText(entry) || html`sha256 ${entry.model.sha256.slice(0, 12)}`}</span>`,
+      html`<a href="${folder}${modelPage(entry)}">${entry.model.name}</a><span>${kindOf(entry)}</span>`,
   },
   {
     title: 'Robust',
@@ -65,6 +67,7 @@ const COLUMNS: readonly Column[] = [
   },
   {
     title: 'Gradients per image',
+    label: 'Gradients',
     sort: 'descending',
     value: ({ budget, images }) => budget.backwards / images.count,
     class: 'number',
@@ -128,7 +131,8 @@ function facets({ model, flags }: Entry): Html {
 
 function cell(column: Column, entry: Entry, options: TableOptions): Html {
   const value = options.sortable && column.value ? html` data-value="${column.value(entry)}"` : null
-  const label = column.title && column.class !== 'name' ? html` data-label="${column.title}"` : null
+  const label =
+    column.title && column.class !== 'name' ? html` data-label="${column.label ?? column.title}"` : null
   const content = column.cell(entry, options)
   return column.class === 'name'
     ? html`<th role="rowheader" scope="row" class="name"${value}>${content}</th>`

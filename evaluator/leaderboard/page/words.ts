@@ -48,9 +48,13 @@ export const accuracyCell = (
 ): Html =>
   html`<a class="evidence" href="${root}${ledger.path}/examples.json">${percent(accuracy)}</a><small>${intervalText(interval)}</small>`
 
-/** What kind of network it is, as far as its manifest says. */
-export const kindText = ({ model }: Pick<Entry, 'model'>): string =>
-  [model.architecture, model.normalisation, model.method].filter(Boolean).join(' · ')
+/** What kind of network it is and how it was trained, as far as its manifest says; lines break between the parts. */
+export function kindOf({ model }: Pick<Entry, 'model'>): Html {
+  const { architecture, normalisation, method, sha256 } = model
+  const parts = [architecture, normalisation, method].filter((part) => part !== undefined)
+  if (parts.length === 0) return html`sha256 ${sha256.slice(0, 12)}`
+  return html`${parts.map((part, i) => html`${i > 0 && ' · '}<span>${part}</span>`)}`
+}
 
 export const images = (track: Track): number[] => [
   ...new Set(track.entries.map(({ images }) => images.count)),

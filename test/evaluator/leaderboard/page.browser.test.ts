@@ -39,7 +39,7 @@ describe.skipIf(!present)(`the board in a browser${reason}`, () => {
         '--disable-sync',
       ],
     })
-  })
+  }, 240_000)
   afterAll(async () => {
     await browser?.close()
     rmSync(base, { recursive: true, force: true })
@@ -111,7 +111,7 @@ describe.skipIf(!present)(`the board in a browser${reason}`, () => {
     await page.getByRole('button', { name: 'Robust' }).click()
     expect(await names(page)).toEqual(robust)
     await page.getByRole('button', { name: 'Parameters' }).click()
-    expect((await names(page)).at(-1)).toBe('no-card')
+    expect((await names(page)).at(-1)).toMatch(/^no-card/)
     await page.context().close()
   })
 

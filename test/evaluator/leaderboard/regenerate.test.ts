@@ -199,6 +199,7 @@ describe('zoo leaderboard regenerate', () => {
         seed: 'passed',
         'flags explained': 'passed',
         replay: 'passed',
+        sample: 'passed',
       })
       const path = join(dir, 'result.json')
       const result = JSON.parse(readFileSync(path, 'utf8'))

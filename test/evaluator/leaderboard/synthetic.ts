@@ -171,7 +171,7 @@ export function inventBoard(folder: string): { dirs: string[]; models: Map<strin
   }
   add({
     ...common,
-    name: 'no-card',
+    name: 'no-card_whose.file_has_a_name_without_any_end_wrn-94-16_final_v2_epoch300.onnx',
     clean: 0.7,
     robust: 0.3,
     battery: 'autoattack',

@@ -30,7 +30,10 @@ export function against(
 ): Chart | undefined {
   const value = ({ model }: Entry): number => model[axis]!
   const known = entries.filter(({ model }) => model[axis] !== undefined).sort((a, b) => value(a) - value(b))
-  const lines = families(known, axis).filter(({ members }) => new Set(members.map(value)).size > 1)
+  const lines = named(
+    families(known, axis).filter((members) => new Set(members.map(value)).size > 1),
+    axis,
+  )
   const drawn = lines.length > 0 ? lines.flatMap(({ members }) => members) : known
   const ticks = [...new Set(drawn.map(value))].sort((a, b) => a - b)
   if (ticks.length < 2) return undefined
@@ -63,20 +66,27 @@ export function against(
   return { ...chart, columns: ['Model', options.x, 'Robust', 'Clean'], rows }
 }
 
-/** Models alike in every trait but the axis, named by those traits in which the families differ. */
-function families(entries: readonly Entry[], axis: Axis): { name: string; members: readonly Entry[] }[] {
-  const traits = (entry: Entry) => TRAITS.map((trait) => trait(entry.model, axis))
+const traitsOf = (axis: Axis, { model }: Entry) => TRAITS.map((trait) => trait(model, axis))
+
+/** Models alike in every trait but the axis. */
+function families(entries: readonly Entry[], axis: Axis): Entry[][] {
   const groups = new Map<string, Entry[]>()
   for (const entry of entries) {
-    const key = JSON.stringify(traits(entry))
+    const key = JSON.stringify(traitsOf(axis, entry))
     groups.set(key, [...(groups.get(key) ?? []), entry])
   }
-  const all = [...groups.values()]
-  const telling = TRAITS.map((_, i) => new Set(all.map(([first]) => traits(first!)[i])).size > 1)
-  return all.map((members) => ({
-    name: traits(members[0]!)
-      .filter((trait, i) => trait !== undefined && telling[i])
-      .join(', '),
+  return [...groups.values()]
+}
+
+/** Families named by those traits in which they differ. */
+function named(
+  all: readonly (readonly Entry[])[],
+  axis: Axis,
+): { name: string; members: readonly Entry[] }[] {
+  const traits = all.map(([first]) => traitsOf(axis, first!))
+  const telling = TRAITS.map((_, i) => new Set(traits.map((own) => own[i])).size > 1)
+  return all.map((members, n) => ({
+    name: traits[n]!.filter((trait, i) => trait !== undefined && telling[i]).join(', '),
     members,
   }))
 }

@@ -14,7 +14,7 @@ export interface Chart {
 }
 
 const WIDTH = 470
-const HEIGHT = 330
+const HEIGHT = 334
 
 const GEOMETRY = new Set(['d', 'transform', 'x', 'y', 'x1', 'x2', 'y1', 'y2', 'cx', 'cy', 'r'])
 const rounded = (number: string): string => String(Number(Number(number).toFixed(2)))
@@ -26,7 +26,7 @@ export function draw(label: string, options: Plot.PlotOptions): Html {
     width: WIDTH,
     height: HEIGHT,
     marginLeft: 48,
-    marginBottom: 46,
+    marginBottom: 50,
     marginTop: 30,
     marginRight: 22,
     className: 'plot',

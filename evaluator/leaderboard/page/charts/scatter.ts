@@ -1,6 +1,7 @@
 import * as Plot from '@observablehq/plot'
 import type { Entry } from '../../../../manifests/schema/leaderboard.ts'
 import { percent, short } from '../../format.ts'
+import { middleSeeds } from '../../seeds.ts'
 import { intervalText } from '../words.ts'
 import { type Chart, draw, percentDomain } from './chart.ts'
 
@@ -9,16 +10,21 @@ export function scatterChart(entries: readonly Entry[]): Chart | undefined {
   if (entries.length < 2) return undefined
   const sized = entries.some(({ model }) => model.parameters !== undefined)
   const largest = Math.max(1, ...entries.map(({ model }) => model.parameters ?? 0))
-  const points = entries.map(({ model, clean, robust }) => ({
-    name: model.name,
-    x: clean.accuracy * 100,
-    y: robust.accuracy * 100,
-    left: clean.interval[0] * 100,
-    right: clean.interval[1] * 100,
-    low: robust.interval[0] * 100,
-    high: robust.interval[1] * 100,
-    radius: model.parameters === undefined ? 5 : 4 + 10 * Math.sqrt(model.parameters / largest),
-  }))
+  const middles = new Set(middleSeeds(entries))
+  const points = entries.map((entry) => {
+    const { model, clean, robust } = entry
+    return {
+      name: model.name,
+      named: middles.has(entry),
+      x: clean.accuracy * 100,
+      y: robust.accuracy * 100,
+      left: clean.interval[0] * 100,
+      right: clean.interval[1] * 100,
+      low: robust.interval[0] * 100,
+      high: robust.interval[1] * 100,
+      radius: model.parameters === undefined ? 5 : 4 + 10 * Math.sqrt(model.parameters / largest),
+    }
+  })
   const text = `Up and to the right is better. Bars are 95 % intervals${sized ? '; the area of a dot grows with the number of parameters' : ''}.`
   const xs = percentDomain(points.flatMap(({ left, right }) => [left, right]))
   const ys = percentDomain(points.flatMap(({ low, high }) => [low, high]))
@@ -72,6 +78,8 @@ export function scatterChart(entries: readonly Entry[]): Chart | undefined {
 
 interface Point {
   readonly name: string
+  /** One of several seeds of a recipe speaks for all. */
+  readonly named: boolean
   readonly x: number
   readonly y: number
   readonly radius: number
@@ -80,7 +88,7 @@ interface Point {
 /** The drawing area, and how large a name is: enough to tell which names would cover something. */
 const AREA = { width: 400, height: 254, letter: 6.9, line: 15 }
 
-/** Names that fit beside their dots, best models first; a name that would cover something is left to the table. */
+/** Names that fit beside their dots, best models first; a name that would cover something, or leave the area, is left to the table. */
 function placed(
   points: readonly Point[],
   xs: readonly [number, number],
@@ -93,6 +101,7 @@ function placed(
   }))
   const taken: Box[] = spots.map(({ point: { radius }, x, y }) => boxAround(x, y, 2 * radius, 2 * radius))
   return spots.flatMap(({ point, x, y }) => {
+    if (!point.named) return []
     const width = point.name.length * AREA.letter
     const beside = point.radius + 4
     for (const [dx, dy, anchor] of [
@@ -105,7 +114,7 @@ function placed(
     ] as const) {
       const shift = { start: width / 2, end: -width / 2, middle: 0 }[anchor]
       const box = boxAround(x + dx + shift, y + dy, width, AREA.line)
-      if (box.left < 0 || box.right > AREA.width || taken.some((other) => overlap(box, other))) continue
+      if (!inside(box) || taken.some((other) => overlap(box, other))) continue
       taken.push(box)
       return [{ point, dx, dy, anchor }]
     }
@@ -126,6 +135,9 @@ const boxAround = (x: number, y: number, width: number, height: number): Box => 
   top: y - height / 2,
   bottom: y + height / 2,
 })
+
+const inside = ({ left, right, top, bottom }: Box): boolean =>
+  left >= 0 && right <= AREA.width && top >= 0 && bottom <= AREA.height
 
 const overlap = (a: Box, b: Box): boolean =>
   a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom
