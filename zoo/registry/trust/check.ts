@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { ZooError } from '../../../manifests/error.ts'
 import { parseAs } from '../../../manifests/schema/parse.ts'
-import type { VerifyMode } from '../../../manifests/schema/trust.ts'
+import type { Signer, VerifyMode } from '../../../manifests/schema/trust.ts'
 import type { Client } from '../client.ts'
 import {
   type Descriptor,
@@ -13,7 +13,7 @@ import {
 import { describe } from '../oci/model-pack.ts'
 import type { Registry } from '../oci/registry.ts'
 import { BUNDLE, type Bundle, isSignedBy, parseBundle, signStatement } from './bundle.ts'
-import { keyHint, parsePublicKey } from './key.ts'
+import { keyHint, parsePublicKey, toPem } from './key.ts'
 import { policyPath, readPolicy, type Trust, trustFor } from './policy.ts'
 import { checkStatement, makeStatement, type SignedFile } from './statement.ts'
 
@@ -35,13 +35,19 @@ export interface SignedModel {
 const EMPTY = Buffer.from('{}')
 const EMPTY_CONFIG = describe('application/vnd.oci.empty.v1+json', EMPTY)
 
-/** Signs a published model and stores the signature beside it, as an artifact about it. */
+/**
+ * Signs a published model and stores the signature beside it, as an artifact about it. A signature by this key that is
+ * there already and good will do.
+ */
 export async function signModel(
   registry: Registry,
   model: SignedModel,
   subject: Descriptor,
   key: KeyObject,
 ): Promise<void> {
+  const signers = new Map<string, Signer>([['own', { key: toPem(key) }]])
+  const known = await signatureOf(registry, model, { signers }).catch(() => undefined)
+  if (known?.state === 'trusted') return
   const bundle = signStatement(makeStatement(model.name, model.files), key)
   const layer = describe(BUNDLE, bundle)
   const { mediaType, digest, size } = subject

@@ -194,6 +194,17 @@ describe('a model from an endpoint', () => {
     expect(client.notes).toEqual([])
   })
 
+  it('is signed once by a key, however often it is pushed', async () => {
+    const { folder } = makeModel('twice', { seed: 5 })
+    const signatures = async (key: KeyObject) => {
+      const { digest } = await pushModel(testClient(), folder, { registry, key })
+      return (await registry.referrers('twice', digest)).length
+    }
+    expect(await signatures(ali.privateKey)).toBe(1)
+    expect(await signatures(ali.privateKey)).toBe(1)
+    expect(await signatures(eve.privateKey)).toBe(2)
+  })
+
   it('without a signature, or by somebody else, is taken with a warning', async () => {
     for (const [name, state, said] of [
       ['unsigned', 'unsigned', 'unsigned is not signed'],
