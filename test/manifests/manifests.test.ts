@@ -1,7 +1,8 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { datasetManifest, datasetNames } from '../../manifests/datasets/read.ts'
-import { EMBEDDED } from '../../zoo/registry/endpoints.ts'
-import { LayoutRegistry } from '../../zoo/registry/oci/layout.ts'
+import { embedded } from '../../zoo/registry/endpoints.ts'
 import { pullModel } from '../../zoo/registry/pull.ts'
 import { parseSource } from '../../zoo/registry/sources/source.ts'
 import { testClient } from '../zoo/registry/help.ts'
@@ -17,7 +18,7 @@ describe('what ships with the zoo', () => {
   })
 
   it('has models that are whole, and every one of them can be pulled', async () => {
-    const registry = new LayoutRegistry(EMBEDDED)
+    const registry = embedded(testClient().settings)
     for (const { name, tags } of await registry.list())
       for (const tag of tags) {
         const reference = { name, tag, digest: undefined }
@@ -25,4 +26,19 @@ describe('what ships with the zoo', () => {
         expect(pulled.manifest.name).toBe(name)
       }
   })
+
+  const policy = join(testClient().settings.shipped, 'trust.json')
+  const unsigned = existsSync(policy) ? '' : ' (skipped: manifests/models/trust.json is not there yet)'
+  it.skipIf(unsigned !== '')(
+    `has models that are all signed by those who are trusted for them${unsigned}`,
+    async () => {
+      const client = testClient({ verify: 'require', offline: true })
+      const registry = embedded(client.settings)
+      for (const { name, tags } of await registry.list())
+        for (const tag of tags) {
+          const pulled = await pullModel(client, { name, tag, digest: undefined }, [registry])
+          expect(pulled.signature.state).toBe('trusted')
+        }
+    },
+  )
 })

@@ -37,9 +37,9 @@ export function command(): Command {
         out.answer(plan, ({ files, folder }) => [...files.map(line), folder].join('\n'))
         return
       }
-      const { path, sha256, manifest } = await resolveModel(model, client)
+      const { path, sha256, manifest, signature } = await resolveModel(model, client)
       const { name, version } = manifest ?? { name: null, version: null }
-      out.answer({ path, sha256, name, version }, () => path)
+      out.answer({ path, sha256, name, version, signature }, () => path)
     },
   )
 }

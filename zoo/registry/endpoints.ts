@@ -1,16 +1,16 @@
 import { existsSync } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
 import { ZooError } from '../../manifests/error.ts'
-import { packageRoot } from '../../manifests/package.ts'
 import type { Client } from './client.ts'
 import type { Descriptor } from './oci/descriptor.ts'
 import { DistributionRegistry } from './oci/distribution.ts'
 import { LayoutRegistry } from './oci/layout.ts'
 import type { Registry } from './oci/registry.ts'
 import { printReference, type Reference } from './reference.ts'
+import type { Settings } from './settings.ts'
 
-/** The models that ship with the package: an OCI image layout, read only. */
-export const EMBEDDED = join(packageRoot, 'manifests', 'models', 'oci')
+/** The models that ship with the zoo, read only. */
+export const embedded = ({ shipped }: Settings): LayoutRegistry => new LayoutRegistry(join(shipped, 'oci'))
 
 /** An endpoint is a folder with an OCI layout (`./folder`, `/folder`), or the host and prefix of a registry. */
 export function openRegistry(client: Client, endpoint: string): Registry {
@@ -29,14 +29,14 @@ export function registries(client: Client): Registry[] {
   const { registry, endpoint } = client.settings
   return [
     new LayoutRegistry(registry),
-    new LayoutRegistry(EMBEDDED),
+    embedded(client.settings),
     ...(endpoint === undefined ? [] : [openRegistry(client, endpoint)]),
   ]
 }
 
 /** Whether only the user or the zoo itself publishes there. */
 export const isOwn = (client: Client, { place }: Registry): boolean =>
-  place === client.settings.registry || place === EMBEDDED
+  place === client.settings.registry || place === embedded(client.settings).place
 
 /**
  * The first registry that has what the reference asks for.

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { datasetManifest, datasetNames } from '../../manifests/datasets/read.ts'
 import type { Client } from './client.ts'
 import { dataPlace } from './data.ts'
-import { EMBEDDED } from './endpoints.ts'
+import { embedded } from './endpoints.ts'
 import { readManifest } from './folder.ts'
 import { descriptorSchema, hexOf, imageManifestSchema } from './oci/descriptor.ts'
 import { LayoutRegistry } from './oci/layout.ts'
@@ -69,8 +69,7 @@ async function mark(client: Client): Promise<Marks> {
       folders.add(join(cache, 'models', modelOf(path), hexOf(descriptor.digest).slice(0, 16)))
     }
   }
-  for (const place of [registry, EMBEDDED]) {
-    const layout = new LayoutRegistry(place)
+  for (const layout of [new LayoutRegistry(registry), embedded(client.settings)]) {
     for (const { name, tags } of await layout.list())
       for (const tag of tags) {
         const descriptor = await layout.resolve({ name, tag, digest: undefined })

@@ -9,6 +9,7 @@ import { pullModel } from './pull.ts'
 import { parseModelSpec } from './reference.ts'
 import { pullSource } from './source-model.ts'
 import { hashFile } from './store/hash.ts'
+import type { SignatureState } from './trust/check.ts'
 
 /** A model that is on this machine. */
 export interface ResolvedModel {
@@ -18,6 +19,8 @@ export interface ResolvedModel {
   readonly manifest?: ModelManifest
   /** sha256 of the .onnx file as it is now. */
   readonly sha256: string
+  /** Who signed it, where it was published. */
+  readonly signature?: SignatureState
 }
 
 /**

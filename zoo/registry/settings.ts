@@ -2,6 +2,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { cacheFolder } from '../../manifests/cache.ts'
 import { ZooError } from '../../manifests/error.ts'
+import { packageRoot } from '../../manifests/package.ts'
 import { VERIFY_MODES, type VerifyMode } from '../../manifests/schema/trust.ts'
 
 /** How a downloaded file gets from the content-addressed store to the place where it is used. */
@@ -16,6 +17,8 @@ export interface Settings {
   readonly registry: string
   /** Tokens and the trust policy. */
   readonly config: string
+  /** What ships with the package, read only: models in `oci`, an OCI image layout, and who signs them in `trust.json`. */
+  readonly shipped: string
   /** The registry that names are looked up in after the local ones: `HOST/PREFIX`, or a folder with an OCI layout. */
   readonly endpoint: string | undefined
   /** Folders or URLs that keep files as `blobs/sha256/DIGEST`, tried before a file's own sources. */
@@ -55,6 +58,7 @@ export function readSettings(flags: SettingFlags = {}, env: Environment = proces
     cache: cacheFolder(env),
     registry: home ? join(home, 'registry') : join(below(env.XDG_DATA_HOME, '.local/share'), 'registry'),
     config: home ? join(home, 'config') : below(env.XDG_CONFIG_HOME, '.config'),
+    shipped: join(packageRoot, 'manifests', 'models'),
     endpoint: flags.endpoint ?? (env.ZOO_ENDPOINT || undefined),
     mirrors: flags.mirror ?? list(env.ZOO_MIRRORS),
     offline: flags.offline ?? isSet(env.ZOO_OFFLINE),

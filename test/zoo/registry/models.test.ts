@@ -312,7 +312,7 @@ describe('pruning', () => {
     )
     let pruning = true
     const sweeper = (async () => {
-      while (pruning) await prune(client, { grace: 1000, dryRun: false })
+      while (pruning) await prune(client, { grace: 10_000, dryRun: false })
     })()
     for (let i = 0; i < 5; i++) {
       const { folder, sha256: digest, path } = await pullModel(client, latest('busy'))

@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { ZooError } from '../../../manifests/error.ts'
 import { parseAs } from '../../../manifests/schema/parse.ts'
-import type { VerifyMode } from '../../../manifests/schema/trust.ts'
+import type { Signer, VerifyMode } from '../../../manifests/schema/trust.ts'
 import type { Client } from '../client.ts'
 import {
   type Descriptor,
@@ -13,7 +13,7 @@ import {
 import { describe } from '../oci/model-pack.ts'
 import type { Registry } from '../oci/registry.ts'
 import { BUNDLE, type Bundle, isSignedBy, parseBundle, signStatement } from './bundle.ts'
-import { keyHint, parsePublicKey } from './key.ts'
+import { keyHint, parsePublicKey, toPem } from './key.ts'
 import { policyPath, readPolicy, type Trust, trustFor } from './policy.ts'
 import { checkStatement, makeStatement, type SignedFile } from './statement.ts'
 
@@ -35,13 +35,19 @@ export interface SignedModel {
 const EMPTY = Buffer.from('{}')
 const EMPTY_CONFIG = describe('application/vnd.oci.empty.v1+json', EMPTY)
 
-/** Signs a published model and stores the signature beside it, as an artifact about it. */
+/**
+ * Signs a published model and stores the signature beside it, as an artifact about it. A signature by this key that is
+ * there already and good will do.
+ */
 export async function signModel(
   registry: Registry,
   model: SignedModel,
   subject: Descriptor,
   key: KeyObject,
 ): Promise<void> {
+  const signers = new Map<string, Signer>([['own', { key: toPem(key) }]])
+  const known = await signatureOf(registry, model, { signers }).catch(() => undefined)
+  if (known?.state === 'trusted') return
   const bundle = signStatement(makeStatement(model.name, model.files), key)
   const layer = describe(BUNDLE, bundle)
   const { mediaType, digest, size } = subject
@@ -67,7 +73,7 @@ export async function signModel(
 }
 
 /**
- * Who signed a model, by the registry's signatures, the user's policy and keys given besides.
+ * Who signed a model, by the registry's signatures, as far as the signers are trusted or their keys are given.
  *
  * @throws ZooError `integrity` where a trusted signer's signature is wrong or for other files
  */
@@ -77,32 +83,19 @@ export async function signatureOf(
   trust: Pick<Trust, 'signers'>,
   keys: readonly KeyObject[] = [],
 ): Promise<SignatureState> {
-  const known = new Map([
-    ...keys.map((key): [string, { name: string; key: KeyObject }] => [
-      keyHint(key),
-      { name: keyHint(key), key },
-    ]),
+  const known = new Map<string, KnownSigner>([
+    ...keys.map((key) => keyed(keyHint(key), key)),
     ...[...trust.signers].flatMap(([name, signer]) =>
       'key' in signer ? [keyed(name, parsePublicKey(signer.key))] : [],
     ),
   ])
   let state: SignatureState = { state: 'unsigned' }
   let fault: unknown
-  for (const bundle of await bundlesOf(registry, model)) {
-    // Keyless signatures need Sigstore's trust root to be checked; until then their signers are nobody we know.
-    if (bundle.material.kind === 'certificate') {
-      state = { state: 'unknown', signer: 'a certificate' }
-      continue
-    }
-    const { hint } = bundle.material
-    const signer = known.get(hint)
-    if (signer === undefined) {
-      state = { state: 'unknown', signer: `the key ${hint.slice(0, 16)}` }
-      continue
-    }
+  for (const bytes of await bundlesOf(registry, model)) {
     try {
-      checkSignature(bundle, signer, model)
-      return { state: 'trusted', signer: signer.name }
+      const found = judge(parseBundle(bytes), known, model)
+      if (found.state === 'trusted') return found
+      state = found
     } catch (error) {
       fault ??= error // Whoever may write to the registry can add a bad signature; a good one still counts.
     }
@@ -111,25 +104,34 @@ export async function signatureOf(
   return state
 }
 
-const keyed = (name: string, key: KeyObject): [string, { name: string; key: KeyObject }] => [
-  keyHint(key),
-  { name, key },
-]
+interface KnownSigner {
+  readonly name: string
+  readonly key: KeyObject
+}
 
-function checkSignature(bundle: Bundle, signer: { name: string; key: KeyObject }, model: SignedModel): void {
+const keyed = (name: string, key: KeyObject): [string, KnownSigner] => [keyHint(key), { name, key }]
+
+/** @throws ZooError `integrity` where it is in a known signer's name and wrong, or for other files */
+function judge(bundle: Bundle, known: ReadonlyMap<string, KnownSigner>, model: SignedModel): SignatureState {
+  // Keyless signatures need Sigstore's trust root to be checked; until then their signers are nobody we know.
+  if (bundle.material.kind === 'certificate') return { state: 'unknown', signer: 'a certificate' }
+  const { hint } = bundle.material
+  const signer = known.get(hint)
+  if (signer === undefined) return { state: 'unknown', signer: `the key ${hint.slice(0, 16)}` }
   if (!isSignedBy(bundle, signer.key))
     throw new ZooError('integrity', `a signature of ${model.name} in the name of ${signer.name} is forged`)
   checkStatement(bundle.payload, model.files)
+  return { state: 'trusted', signer: signer.name }
 }
 
-async function bundlesOf(registry: Registry, { name, digest }: SignedModel): Promise<Bundle[]> {
-  const bundles: Bundle[] = []
+async function bundlesOf(registry: Registry, { name, digest }: SignedModel): Promise<Buffer[]> {
+  const bundles: Buffer[] = []
   for (const descriptor of await registry.referrers(name, digest)) {
     if (descriptor.artifactType !== undefined && descriptor.artifactType !== BUNDLE) continue
     const bytes = await registry.manifest(name, descriptor)
     const image = parseAs(imageManifestSchema, JSON.parse(bytes.toString()), descriptor.digest)
     const layer = image.layers.find(({ mediaType }) => mediaType === BUNDLE)
-    if (layer !== undefined) bundles.push(parseBundle(await readFile(await registry.blob(name, layer))))
+    if (layer !== undefined) bundles.push(await readFile(await registry.blob(name, layer)))
   }
   return bundles
 }
@@ -137,7 +139,8 @@ async function bundlesOf(registry: Registry, { name, digest }: SignedModel): Pro
 /**
  * Holds a model against the policy before it is used.
  *
- * @param isOwn whether it lies where only the user or the zoo itself publishes: no signature is missed there unless required
+ * @param isOwn whether it lies where only the user or the zoo itself publishes: nothing is said there of a signature
+ * that is missing, unless one is required
  * @throws ZooError `integrity` where a signature is required and no trusted signer made one, or where one is wrong
  */
 export async function checkTrust(
@@ -148,9 +151,9 @@ export async function checkTrust(
 ): Promise<SignatureState> {
   const trust = trustFor(readPolicy(client.settings), model.name)
   const mode: VerifyMode = client.settings.verify ?? trust.verify ?? 'warn'
-  if (mode === 'off' || (mode === 'warn' && isOwn)) return { state: 'unchecked' }
+  if (mode === 'off') return { state: 'unchecked' }
   const found = await signatureOf(registry, model, trust)
-  if (found.state === 'trusted') return found
+  if (found.state === 'trusted' || (mode === 'warn' && isOwn)) return found
   const said =
     found.state === 'unknown'
       ? `${model.name} is signed by ${found.signer}, who is not trusted for it`

@@ -10,19 +10,37 @@ import {
 } from '../../../manifests/schema/trust.ts'
 import type { Settings } from '../settings.ts'
 
-/** The user's policy, or one that trusts nobody. */
+/**
+ * Whom to trust: the user's own policy, whose rules come first and may name the zoo's signers too, then the one that
+ * ships with the zoo for its own models.
+ *
+ * @throws ZooError `invalid-manifest`
+ */
 export function readPolicy(settings: Settings): TrustPolicy {
-  const path = policyPath(settings)
-  if (!existsSync(path)) return trustPolicySchema.parse({ schemaVersion: 1 })
+  const shipped = readPolicyFile(join(settings.shipped, POLICY_FILE), {})
+  const own = readPolicyFile(policyPath(settings), shipped.signers)
+  return { ...own, rules: [...own.rules, ...shipped.rules] }
+}
+
+/** @param known signers whom the policy may name without saying who they are */
+function readPolicyFile(path: string, known: TrustPolicy['signers']): TrustPolicy {
+  if (!existsSync(path)) return trustPolicySchema.parse({ schemaVersion: 1, signers: known })
   try {
-    return parseAs(trustPolicySchema, JSON.parse(readFileSync(path, 'utf8')), path)
+    const document = JSON.parse(readFileSync(path, 'utf8')) as { signers?: object } | null
+    return parseAs(
+      trustPolicySchema,
+      document && { ...document, signers: { ...known, ...document.signers } },
+      path,
+    )
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error
     throw new ZooError('invalid-manifest', `${path} is not JSON: ${error.message}`)
   }
 }
 
-export const policyPath = (settings: Settings): string => join(settings.config, 'trust.json')
+const POLICY_FILE = 'trust.json'
+
+export const policyPath = (settings: Settings): string => join(settings.config, POLICY_FILE)
 
 /** Who is trusted for a model, by name, and whether a signature is a must. */
 export interface Trust {

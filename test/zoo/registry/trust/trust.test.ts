@@ -157,25 +157,22 @@ describe('a model from an endpoint', () => {
 
   /** A signature with ali's name on it that eve made. */
   async function forge(digest: string): Promise<void> {
-    const descriptor = await registry.resolve({ name: 'forged', tag: 'latest', digest: undefined })
     const bundle = JSON.parse(signStatement(makeStatement('forged', files), eve.privateKey).toString())
     bundle.verificationMaterial.publicKey.hint = sha256(toPem(ali.publicKey))
-    const bytes = Buffer.from(JSON.stringify(bundle))
+    await attach('forged', digest, Buffer.from(JSON.stringify(bundle)))
+  }
+
+  /** Puts bytes where signatures of a model lie. */
+  async function attach(name: string, digest: string, bytes: Buffer): Promise<void> {
     const layer = { mediaType: BUNDLE, digest: `sha256:${sha256(bytes)}`, size: bytes.length }
     const mediaType = 'application/vnd.oci.image.manifest.v1+json'
-    const subject = { mediaType, digest, size: descriptor!.size }
-    const image = {
-      schemaVersion: 2,
-      mediaType,
-      artifactType: BUNDLE,
-      config: layer,
-      layers: [layer],
-      subject,
-    }
-    const manifest = Buffer.from(JSON.stringify(image))
-    await registry.putBlob('forged', layer, bytes)
+    const { size } = (await registry.resolve({ name, tag: 'latest', digest: undefined }))!
+    const subject = { mediaType, digest, size }
+    const artifact = { artifactType: BUNDLE, config: layer, layers: [layer], subject }
+    const manifest = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, ...artifact }))
+    await registry.putBlob(name, layer, bytes)
     const about = { mediaType, digest: `sha256:${sha256(manifest)}`, size: manifest.length }
-    await registry.putManifest('forged', about, manifest, [])
+    await registry.putManifest(name, about, manifest, [])
   }
 
   /** Someone who trusts ali for everything. */
@@ -195,6 +192,17 @@ describe('a model from an endpoint', () => {
     const pulled = await pullModel(client, reference('signed'), [registry])
     expect(pulled.signature).toEqual({ state: 'trusted', signer: 'ali' })
     expect(client.notes).toEqual([])
+  })
+
+  it('is signed once by a key, however often it is pushed', async () => {
+    const { folder } = makeModel('twice', { seed: 5 })
+    const signatures = async (key: KeyObject) => {
+      const { digest } = await pushModel(testClient(), folder, { registry, key })
+      return (await registry.referrers('twice', digest)).length
+    }
+    expect(await signatures(ali.privateKey)).toBe(1)
+    expect(await signatures(ali.privateKey)).toBe(1)
+    expect(await signatures(eve.privateKey)).toBe(2)
   })
 
   it('without a signature, or by somebody else, is taken with a warning', async () => {
@@ -245,7 +253,7 @@ describe('a model from an endpoint', () => {
     const client = testClient()
     const own = new LayoutRegistry(client.settings.registry)
     await pushModel(client, makeModel('mine').folder)
-    expect((await pullModel(client, reference('mine'), [own])).signature.state).toBe('unchecked')
+    expect((await pullModel(client, reference('mine'), [own])).signature.state).toBe('unsigned')
     expect(client.notes).toEqual([])
   })
 
@@ -254,7 +262,78 @@ describe('a model from an endpoint', () => {
     const options = { deep: false, places: [registry] }
     const verified = await verifyModel(client, reference('signed'), { ...options, keys: [ali.publicKey] })
     expect(verified.signature.state).toBe('trusted')
-    const other = await verifyModel(client, reference('signed'), { ...options, keys: [eve.publicKey] })
-    expect(other.signature.state).toBe('unknown')
+    for (const anyone of [client, truster()]) {
+      const other = await verifyModel(anyone, reference('signed'), { ...options, keys: [eve.publicKey] })
+      expect(other.signature.state).toBe('unknown')
+    }
   })
+
+  it('with something unreadable for a signature is not taken, unless a good one lies beside it', async () => {
+    const unreadable = Buffer.from('{}')
+    const { digest } = await pushModel(testClient(), makeModel('littered').folder, { registry })
+    await attach('littered', digest, unreadable)
+    await expect(pullModel(truster(), reference('littered'), [registry])).rejects.toMatchObject({
+      ...{ code: 'integrity', message: expect.stringContaining('not a Sigstore bundle') },
+    })
+    const signed = await registry.resolve(reference('signed'))
+    await attach('signed', signed!.digest, unreadable)
+    const pulled = await pullModel(truster('require'), reference('signed'), [registry])
+    expect(pulled.signature.state).toBe('trusted')
+  })
+})
+
+describe('a model that ships with the zoo', () => {
+  const reference = (name: string) => ({ name, tag: 'latest', digest: undefined })
+  const shipped = temporaryFolder()
+  const policy = (rules: object[], signers = {}) => JSON.stringify({ schemaVersion: 1, signers, rules })
+  beforeAll(async () => {
+    const registry = new LayoutRegistry(join(shipped, 'oci'))
+    await pushModel(testClient(), makeModel('ours', { seed: 1 }).folder, { registry, key: ali.privateKey })
+    await pushModel(testClient(), makeModel('new', { seed: 2 }).folder, { registry })
+    const signers = { zoo: { key: toPem(ali.publicKey) }, eve: { key: toPem(eve.publicKey) } }
+    writeFileSync(join(shipped, 'trust.json'), policy([{ names: '*', signers: ['zoo'] }], signers))
+  })
+
+  function client(verify?: VerifyMode, rules?: object[]) {
+    const made = testClient({ shipped, verify, offline: true })
+    mkdirSync(made.settings.config, { recursive: true })
+    if (rules) writeFileSync(join(made.settings.config, 'trust.json'), policy(rules))
+    return made
+  }
+
+  it('is held against the key that ships beside it, without a word', async () => {
+    for (const verify of [undefined, 'require'] as const) {
+      const user = client(verify)
+      const pulled = await pullModel(user, reference('ours'))
+      expect(pulled.signature).toEqual({ state: 'trusted', signer: 'zoo' })
+      expect(user.notes).toEqual([])
+    }
+  })
+
+  it('and is not signed yet is taken, unless a signature is required', async () => {
+    const user = client()
+    expect((await pullModel(user, reference('new'))).signature).toEqual({ state: 'unsigned' })
+    expect(user.notes).toEqual([])
+    await expect(pullModel(client('require'), reference('new'))).rejects.toMatchObject({ code: 'integrity' })
+  })
+
+  it('is trusted as the user’s own rules say, which may name the zoo’s signers', async () => {
+    const rule = { names: 'ours', verify: 'require' }
+    const trusted = await pullModel(client(undefined, [{ ...rule, signers: ['zoo'] }]), reference('ours'))
+    expect(trusted.signature.state).toBe('trusted')
+    await expect(
+      pullModel(client(undefined, [{ ...rule, signers: ['eve'] }]), reference('ours')),
+    ).rejects.toMatchObject({ code: 'integrity', message: expect.stringContaining('who is not trusted') })
+  })
+
+  it.each(['null', '[]', '"text"', '{"schemaVersion":1,"signers":"ali"}', 'not JSON'])(
+    'is not pulled under a policy that makes no sense: %s',
+    async (text) => {
+      const user = client(undefined, [])
+      writeFileSync(join(user.settings.config, 'trust.json'), text)
+      await expect(pullModel(user, reference('ours'))).rejects.toMatchObject({
+        ...{ code: 'invalid-manifest', message: expect.stringContaining('trust.json') },
+      })
+    },
+  )
 })
