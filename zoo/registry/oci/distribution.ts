@@ -8,6 +8,7 @@ import type { Client } from '../client.ts'
 import { download } from '../download/download.ts'
 import type { HttpResponse } from '../download/http.ts'
 import type { Reference } from '../reference.ts'
+import { fetchMirrored } from '../sources/fetch.ts'
 import { blobPath, putBlob, soundBlob } from '../store/blobs.ts'
 import { sha256Of } from '../store/hash.ts'
 import { Connection } from './connection.ts'
@@ -75,6 +76,8 @@ export class DistributionRegistry implements Registry {
       transfer.onBytes?.(size)
       return kept
     }
+    const mirrored = await fetchMirrored(this.client, { sha256: hexOf(digest), size }, transfer)
+    if (mirrored !== undefined) return mirrored
     const path = await download(this.client, {
       url: this.connection.url(`/v2/${repository}/blobs/${digest}`),
       headers: () => this.connection.headers(repository),

@@ -6,6 +6,7 @@ import type { DataFile } from '../../../manifests/schema/dataset.ts'
 import type { Client } from '../client.ts'
 import { allOrNone } from '../download/all-or-none.ts'
 import { download } from '../download/download.ts'
+import type { Transfer } from '../oci/registry.ts'
 import { adoptBlob, checkFile, type Digest, hasBlob, soundBlob } from '../store/blobs.ts'
 import { hashFile } from '../store/hash.ts'
 import { checkSpace } from '../store/space.ts'
@@ -98,6 +99,33 @@ function progressOf(client: Client, name: string): { onBytes: Advance; onLength:
         ...(total === undefined ? {} : { total }),
       })
     },
+  }
+}
+
+/**
+ * Gets a file from the first mirror that has it right; undefined where none does.
+ *
+ * @throws ZooError `disk`
+ */
+export async function fetchMirrored(
+  client: Client,
+  file: Digest,
+  { onBytes = () => {}, signal }: Transfer,
+): Promise<string | undefined> {
+  const { cache, mirrors } = client.settings
+  if (mirrors.length === 0) return undefined
+  const scratch = new Scratch(cache)
+  const wanted = { ...file, path: file.sha256, sources: [] }
+  try {
+    return await fetchFile({ client, scratch, signal }, wanted, onBytes)
+  } catch (error) {
+    signal?.throwIfAborted()
+    const failure = asZooError(error)
+    if (failure.code === 'disk' || failure.code === 'internal') throw failure
+    if (failure.code !== 'not-found') client.note(`no mirror helps: ${failure.message}`)
+    return undefined
+  } finally {
+    await scratch.close()
   }
 }
 

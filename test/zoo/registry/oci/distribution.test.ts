@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -14,7 +14,8 @@ import {
   startRegistry,
   USER,
 } from '../docker-registry.ts'
-import { makeModel, noise, sha256, temporaryFolder, testClient } from '../help.ts'
+import { answer, serve } from '../download/server.ts'
+import { makeModel, noise, sha256, type TestClient, temporaryFolder, testClient } from '../help.ts'
 import { registrySuite } from './registry.suite.ts'
 
 afterEach(() => vi.unstubAllEnvs())
@@ -66,6 +67,28 @@ describe.skipIf(!hasRegistry)(`against docker-registry${needsRegistry}`, () => {
     const second = await pushModel(client, makeModel('second-home', { files }).folder, { registry })
     expect(second.sent).toBeLessThan(50_000)
     expect(second.sent).toBeGreaterThan(0)
+  })
+
+  it('takes what a mirror has right, in the order of mirrors, and the rest from the registry', async () => {
+    const { folder, manifest } = makeModel('mirrored', { seed: 31 })
+    const weights = manifest.files[0]!
+    const registry = (client: TestClient) => new DistributionRegistry(client, `${server.host}/zoo`)
+    await pushModel(testClient(), folder, { registry: registry(testClient()) })
+    const wrong = await serve((_, response) => response.end(noise(weights.size, 99)))
+    const right = await serve((request, response) => {
+      if (request.url === `/blobs/sha256/${weights.sha256}`)
+        return answer(request, response, readFileSync(join(folder, weights.path)))
+      response.writeHead(404).end()
+    })
+    const mirrors = [wrong.origin, right.origin]
+    const client = testClient({ mirrors, concurrency: 1 })
+    const reference = { name: 'mirrored', tag: 'latest', digest: undefined }
+    const pulled = await pullModel(client, reference, [registry(client)])
+    expect(pulled.sha256).toBe(weights.sha256)
+    expect(right.requests.map(({ url }) => url)).toContain(`/blobs/sha256/${weights.sha256}`)
+    const folders = testClient({ mirrors: [client.settings.cache] })
+    expect(await pullModel(folders, reference, [registry(folders)])).toMatchObject({ cached: false })
+    expect(folders.notes.filter((note) => note.includes('no mirror'))).toEqual([])
   })
 
   it('never lets a published version change, unless forced', async () => {
