@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
+import type { Provider } from '../converters/onnx/runtime/session.ts'
 import { writeJsonAtomic } from '../manifests/atomic.ts'
-import { parseAs } from '../manifests/schema/parse.ts'
+import { readDocument } from './document.ts'
 import { BACKENDS, type Backend } from './engines/open.ts'
 
 /** `RUN/machinery.json`: how a run computes. Decided once, for other choices round otherwise. */
@@ -19,6 +19,7 @@ export type Machinery = Omit<z.infer<typeof machinerySchema>, 'schemaVersion'>
 export interface WantedMachinery {
   readonly backend?: Backend
   readonly processes?: number | 'auto' | undefined
+  readonly provider?: Provider | undefined
 }
 
 const DOCUMENT = 'machinery.json'
@@ -34,11 +35,9 @@ export async function settleMachinery(
   measure: (machinery: Machinery) => Promise<number>,
 ): Promise<Machinery> {
   const path = join(folder, DOCUMENT)
-  const known = existsSync(path)
-    ? parseAs(machinerySchema, JSON.parse(await readFile(path, 'utf8')), path)
-    : undefined
+  const known = existsSync(path) ? await readDocument(machinerySchema, path) : undefined
   const backend = await chosenBackend(wanted.backend ?? 'auto', known?.backend)
-  const processes = await chosenProcesses(backend, wanted.processes, known, measure)
+  const processes = await chosenProcesses(backend, wanted, known, measure)
   await writeJsonAtomic(path, { schemaVersion: 1, backend, processes })
   return { backend, processes }
 }
@@ -53,20 +52,23 @@ async function chosenBackend(
   return bestBackend()
 }
 
-/** A second process has to be this much faster than the first alone to be worth its memory. */
+/** Backends on which processes that share a batch may be faster than one: the others use all cores by themselves. */
+const SHARING: readonly Backend[] = ['wasm', 'ort']
+
+/** Further processes have to be this much faster than the first alone to be worth their memory. */
 const WORTH = 0.9
 
 async function chosenProcesses(
   backend: Machinery['backend'],
-  wanted: number | 'auto' | undefined,
+  { processes, provider = 'cpu' }: WantedMachinery,
   known: Machinery | undefined,
   measure: (machinery: Machinery) => Promise<number>,
 ): Promise<number> {
-  if (typeof wanted === 'number') return wanted
+  if (typeof processes === 'number') return processes
   if (known?.backend === backend) return known.processes
   const cores = availableParallelism()
-  // Native backends use all cores by themselves.
-  if (wanted === undefined || backend !== 'wasm' || cores === 1) return 1
+  const mayShare = SHARING.includes(backend) && provider === 'cpu'
+  if (processes === undefined || !mayShare || cores === 1) return 1
   const alone = await measure({ backend, processes: 1 })
   const together = await measure({ backend, processes: cores })
   return together < WORTH * alone ? cores : 1

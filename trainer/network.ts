@@ -64,6 +64,10 @@ export function withFrozen(network: Network, patterns: readonly string[]): Netwo
     throw new ZooError('invalid-manifest', `the network has no weights ${[...unused].join(', ')} to freeze`, {
       hint: `its weights are ${abridged(network.weights.map(({ name }) => name))}`,
     })
+  if (!weights.some(({ role }) => role === 'kernel' || role === 'affine'))
+    throw new ZooError('unsupported-model', 'the network has no weights to train', {
+      hint: 'weights are the constants of its convolutions, matrix products and norms, unless the recipe freezes them',
+    })
   return { ...network, weights }
 }
 

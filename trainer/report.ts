@@ -76,7 +76,7 @@ function chart({ title, series, percent }: Curve, history: readonly HistoryRow[]
     y: { label: percent ? '%' : null, grid: true, zero: true, ...(percent && { domain: [0, 100] }) },
     color: { domain: names, range: names.map((_, i) => `var(--s${i + 1})`) },
     marks: [
-      Plot.line(points, { x: 'x', y: 'y', stroke: 'name', strokeWidth: 1.5 }),
+      Plot.line(points, { x: 'x', y: 'y', z: 'name', stroke: 'name', strokeWidth: 1.5 }),
       ...(sparse ? [Plot.dot(points, { x: 'x', y: 'y', fill: 'name', r: 2.5 })] : []),
     ],
   })

@@ -1,14 +1,13 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { DataSet } from '../converters/data/dataset.ts'
 import { writeJsonAtomic } from '../manifests/atomic.ts'
 import { ZooError } from '../manifests/error.ts'
 import { sha256Schema } from '../manifests/schema/model.ts'
-import { parseAs } from '../manifests/schema/parse.ts'
 import { type Recipe, recipeSchema } from '../manifests/schema/recipe.ts'
+import { readDocument } from './document.ts'
 import { readGiven } from './given.ts'
 import { type Network, resnetNetwork, withFrozen } from './network.ts'
 
@@ -84,7 +83,7 @@ export async function readRun(folder: string): Promise<Run> {
     throw new ZooError('not-found', `${folder} holds no run`, {
       hint: 'zoo train RECIPE.json --out RUN makes one',
     })
-  return parseAs(runSchema, JSON.parse(await readFile(path, 'utf8')), path)
+  return readDocument(runSchema, path)
 }
 
 /** What the run in a folder started from, if there is one: later sittings need not say it again. */

@@ -4,7 +4,7 @@ import { type Progress, silent } from '../manifests/progress.ts'
 import type { Recipe } from '../manifests/schema/recipe.ts'
 import { readCheckpoint } from './checkpoint/checkpoint.ts'
 import { Batches } from './data/batches.ts'
-import { openTrainingSet } from './data/open.ts'
+import { checkAlike, openTrainingSet } from './data/open.ts'
 import type { TrainingSet } from './data/training-set.ts'
 import { type Backend, openEngine } from './engines/open.ts'
 import { type Machinery, settleMachinery } from './machinery.ts'
@@ -16,7 +16,10 @@ export interface TrainOptions {
   /** The run's folder. A run that was interrupted there goes on where its last checkpoint is. */
   readonly out: string
   readonly backend?: Backend
-  /** Processes that share every batch; `auto` takes more than one where that is faster. By default one. */
+  /**
+   * Processes that share every batch, each with batch norm of its own, on GPUs one for each; `auto` takes as many as there
+   * are cores where that is faster. By default one.
+   */
   readonly processes?: number | 'auto' | undefined
   /** Where the backend `ort` computes; by default on the CPU. */
   readonly provider?: Provider | undefined
@@ -64,13 +67,14 @@ async function trainOn(
   progress: Progress,
 ): Promise<TrainSummary> {
   const { out } = options
+  const validation = recipe.data.validation ? await open(recipe.data.validation) : undefined
+  if (validation) checkAlike(data, validation)
   const from = options.from && (await openOrigin(options.from, recipe, data))
   const run = planRun(recipe, data, from?.identity ?? (await originIn(out)))
   await claimFolder(out, run)
   await from?.settle(out)
   const network = startedFrom(await networkOf(run, out), from?.weights)
   const batches = new Batches(data, recipe.batch, recipe.seed, recipe.data.augmentation)
-  const validation = recipe.data.validation ? await open(recipe.data.validation) : undefined
   const partsWith = async ({ backend, processes }: Machinery): Promise<TrainingParts> => {
     const engine = await openEngine(backend, {
       weights: network.weights,

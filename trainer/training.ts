@@ -90,6 +90,7 @@ export class Training {
     for (const [name, tensor] of checkpoint.tensors)
       if (name.startsWith('method/')) this.#memory.set(name.slice('method/'.length), tensor)
     this.#step = checkpoint.step
+    this.#waiting = checkpoint.step % this.#run.recipe.optimiser.accumulate
     this.#seconds = checkpoint.seconds
     this.#finished = checkpoint.finished
     this.#history.restore(checkpoint.history)
@@ -101,16 +102,18 @@ export class Training {
     const { perEpoch } = this.#batches
     const interval = recipe.checkpointMinutes * 60_000
     let saved = Date.now()
-    let due = false
+    let unsaved = false
     while (this.#step < this.#total && this.#finished === undefined) {
       const began = performance.now()
       const learningRate = this.#learningRate()
       const figures = await step(await this.#batches.at(this.#step))
-      if (!Object.values(figures).every(Number.isFinite)) throw this.#diverged(figures)
+      for (const [what, value] of Object.entries(figures))
+        if (!Number.isFinite(value)) throw this.#diverged(`${what} became ${value}`)
       this.#step++
       const trained = (performance.now() - began) / 1000
+      const finished = this.#step === this.#total || this.#finished !== undefined
       const validated =
-        this.#validate && (this.#step % this.#validateEvery === 0 || this.#step === this.#total)
+        this.#validate && (finished || this.#step % this.#validateEvery === 0)
           ? await this.#validated(this.#validate)
           : undefined
       this.#seconds += (performance.now() - began) / 1000
@@ -131,18 +134,14 @@ export class Training {
       })
       // Signals and timers get their turn: backends in this process block it while they compute.
       await breathe()
-      const finished = this.#step === this.#total || this.#finished !== undefined
-      due ||= finished || this.#step % perEpoch === 0 || Date.now() - saved > interval
-      // An accumulated gradient is not part of a checkpoint.
-      if (this.#waiting === 0 && (due || signal?.aborted)) {
+      unsaved ||= finished || this.#step % perEpoch === 0 || Date.now() - saved > interval
+      // Saving gathers the gradients of several processes, and rounds: what depends on the clock waits until there are none.
+      if (finished || signal?.aborted || (unsaved && this.#waiting === 0)) {
         await this.#save()
         saved = Date.now()
-        due = false
+        unsaved = false
+        if (signal?.aborted && !finished) throw this.#interrupted()
       }
-      if (signal?.aborted && !finished)
-        throw new ZooError('interrupted', `stopped after ${this.#step} of ${this.#total} steps`, {
-          hint: 'the same command again goes on from there',
-        })
     }
     return this.#summary()
   }
@@ -204,9 +203,12 @@ export class Training {
     return learningRateAt(this.#run.recipe.optimiser, this.#step, this.#total, this.#batches.perEpoch)
   }
 
+  /** A step can spoil the weights although its own loss, computed before, is a number: such weights are not kept. */
   async #save(): Promise<void> {
     const tensors = await this.#engine.state()
     for (const [name, tensor] of this.#memory) tensors.set(`method/${name}`, tensor)
+    for (const [name, { floats }] of tensors)
+      if (!floats.every(Number.isFinite)) throw this.#diverged(`${name} became infinite or no number`)
     const checkpoint: Checkpoint = {
       plan: digest(this.#run),
       backend: this.#engine.backend,
@@ -220,10 +222,15 @@ export class Training {
     await writeReport(this.#out, this.#run, checkpoint, this.#total)
   }
 
-  #diverged(figures: Figures): ZooError {
-    const what = Object.entries(figures).find(([, value]) => !Number.isFinite(value))!
-    return new ZooError('training-diverged', `${what[0]} became ${what[1]} at step ${this.#step}`, {
+  #diverged(what: string): ZooError {
+    return new ZooError('training-diverged', `${what} at step ${this.#step}`, {
       hint: 'the last checkpoint is kept; lower the learning rate or lengthen the warm-up',
+    })
+  }
+
+  #interrupted(): ZooError {
+    return new ZooError('interrupted', `stopped after ${this.#step} of ${this.#total} steps`, {
+      hint: 'the same command again goes on from there',
     })
   }
 

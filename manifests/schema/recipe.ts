@@ -13,7 +13,7 @@ const fraction = z.union([
     }),
 ])
 
-/** A stretch of training: whole or part epochs, or optimiser steps. */
+/** A stretch of training: whole or part epochs, or steps, each of one batch. */
 const duration = z.union([
   z.strictObject({ epochs: z.number().nonnegative() }),
   z.strictObject({ steps: z.int().nonnegative() }),
@@ -36,6 +36,9 @@ export const trainingAttackSchema = z.strictObject({
   targeted: z.boolean().default(false),
 })
 export type TrainingAttack = z.infer<typeof trainingAttackSchema>
+
+/** An attack on something other than labels, which knows no wrong classes. */
+const undirected = trainingAttackSchema.extend({ targeted: z.literal(false).default(false) })
 
 export const normSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('batch') }),
@@ -126,7 +129,7 @@ const plainMethods = [
   }),
   z.strictObject({
     name: z.literal('trades'),
-    attack: trainingAttackSchema,
+    attack: undirected,
     beta: z.number().nonnegative().default(6),
   }),
   z.strictObject({
@@ -174,7 +177,10 @@ const plainMethods = [
   }),
   z.strictObject({
     name: z.literal('iaat'),
-    attack: trainingAttackSchema,
+    /** Its eps and step are where every image's own begin. */
+    attack: undirected.omit({ ramp: true }).extend({
+      eps: fraction.refine((eps) => eps > 0, 'budgets that begin at 0 have no steps'),
+    }),
     gamma: fraction,
     warmUpEpochs: z.number().nonnegative().default(5),
     smoothing: z.number().min(0).max(1).default(0.9),
@@ -252,7 +258,7 @@ const recipeObject = z.strictObject({
     .strictObject({
       every: duration,
       examples: z.int().positive(),
-      attack: trainingAttackSchema,
+      attack: trainingAttackSchema.omit({ ramp: true }),
     })
     .optional(),
   /** Minutes between checkpoints; there is one at the end of each epoch and of the run besides. */
@@ -264,9 +270,25 @@ const recipeObject = z.strictObject({
 /** Methods that use up the accumulated gradient themselves, so that it cannot gather over batches. */
 const UNGATHERED: readonly string[] = ['awp', 'free-at']
 
-export const recipeSchema = recipeObject.refine(
-  ({ method, optimiser }) => optimiser.accumulate === 1 || !UNGATHERED.includes(method.name),
-  { path: ['optimiser', 'accumulate'], error: 'this method steps on every batch: accumulate must be 1' },
-)
+/** Methods that always train on clean and on adversarial images, each through its branch where there are two. */
+const ON_BOTH: readonly string[] = ['fgsm-at', 'alp', 'trades', 'mart', 'advprop']
+
+/** Whether no branch of a mixture norm would stay as it began and yet be measured and exported. */
+function trainsEveryBranch({ network, method }: z.infer<typeof recipeObject>): boolean {
+  if (network.family !== 'resnet' || network.norm.kind !== 'mixture') return true
+  const inner = method.name === 'awp' ? method.method : method
+  return ON_BOTH.includes(inner.name) || ('cleanRatio' in inner && inner.cleanRatio > 0)
+}
+
+export const recipeSchema = recipeObject
+  .refine(({ method, optimiser }) => optimiser.accumulate === 1 || !UNGATHERED.includes(method.name), {
+    path: ['optimiser', 'accumulate'],
+    error: 'this method steps on every batch: accumulate must be 1',
+  })
+  .refine(trainsEveryBranch, {
+    path: ['network', 'norm'],
+    error:
+      'this method would leave a branch of the mixture norm as it began: give it a cleanRatio, or take another norm',
+  })
 export type Recipe = z.infer<typeof recipeSchema>
 export type MethodSpec = Recipe['method']

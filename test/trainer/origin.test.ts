@@ -92,6 +92,9 @@ it('refuses what does not fit together', async () => {
   await expect(
     failing(recipe({ freeze: ['no such weight'] }), { out: join(folder, 'frozen') }),
   ).rejects.toMatchObject({ code: 'invalid-manifest' })
+  await expect(
+    failing(recipe({ freeze: ['st*', 'cl*'] }), { out: join(folder, 'all-frozen') }),
+  ).rejects.toMatchObject({ code: 'unsupported-model' })
   const large = async () => ({ ...stripes(64), shape: [1, 16, 16] as const })
   await expect(failing(recipe(given), { from: { path: model }, open: large })).rejects.toMatchObject({
     code: 'invalid-data',

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { readRecipe, recipeNames } from '../../manifests/recipes/read.ts'
+import { recipeSchema } from '../../manifests/schema/recipe.ts'
 import { IMAGENET_DEPTHS, stages } from '../../trainer/resnet/depths.ts'
 import { learningRateAt } from '../../trainer/schedule.ts'
 
@@ -39,4 +40,29 @@ it('reports every bad field of a recipe at once', () => {
       message: expect.stringMatching(/schemaVersion[\s\S]*network[\s\S]*method/),
     }),
   )
+})
+
+it('never leave a branch of a mixture norm untrained', () => {
+  const recipe = readRecipe('cifar10-resnet20-advbn')
+  const attack = { eps: 0.1, step: 0.05, steps: 2 }
+  const refusal = (method: object) =>
+    recipeSchema.safeParse({ ...recipe, method }).error?.issues.map(({ path }) => path.join('.'))
+  for (const method of [
+    { name: 'pgd-at', attack, cleanRatio: 0.2 },
+    { name: 'fgsm-at', eps: 0.1 },
+    { name: 'fast-at', eps: 0.1, cleanRatio: 1 },
+    { name: 'alp', attack },
+    { name: 'trades', attack },
+    { name: 'advprop', attack },
+    { name: 'awp', method: { name: 'mart', attack } },
+  ])
+    expect(refusal(method), method.name).toBeUndefined()
+  for (const method of [
+    { name: 'standard' },
+    { name: 'pgd-at', attack },
+    { name: 'fast-at', eps: 0.1 },
+    { name: 'free-at', eps: 0.1, step: 0.1, replays: 4 },
+    { name: 'awp', method: { name: 'pgd-at', attack } },
+  ])
+    expect(refusal(method), method.name).toEqual(['network.norm'])
 })

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { createReadStream, existsSync } from 'node:fs'
-import { readdir, readFile, rm } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { z } from 'zod'
@@ -8,7 +8,7 @@ import type { Tensor } from '../../converters/onnx/tensor.ts'
 import { writeFileAtomic, writeJsonAtomic } from '../../manifests/atomic.ts'
 import { ZooError } from '../../manifests/error.ts'
 import { sha256Schema } from '../../manifests/schema/model.ts'
-import { parseAs } from '../../manifests/schema/parse.ts'
+import { readDocument } from '../document.ts'
 import { readSafetensors, writeSafetensors } from './safetensors.ts'
 
 /**
@@ -60,27 +60,14 @@ export async function writeCheckpoint(run: string, checkpoint: Checkpoint): Prom
 export async function readCheckpoint(run: string): Promise<Checkpoint | undefined> {
   const path = join(run, DOCUMENT)
   if (!existsSync(path)) return undefined
-  const {
-    file,
-    sha256,
-    schemaVersion: _,
-    ...document
-  } = parseAs(checkpointSchema, await readJson(path), path)
+  const { file, sha256, schemaVersion: _, ...document } = await readDocument(checkpointSchema, path)
   const data = join(run, file)
   if (!existsSync(data)) throw new ZooError('integrity', `${path} names ${file}, which is not there`)
   if ((await digestOf(data)) !== sha256)
     throw new ZooError('integrity', `${data} is damaged: its sha256 is not the one in ${DOCUMENT}`, {
       hint: 'train into another folder, or remove this one to begin again',
     })
-  return { ...document, tensors: readSafetensors(await readFile(data), data) }
-}
-
-async function readJson(path: string): Promise<unknown> {
-  try {
-    return JSON.parse(await readFile(path, 'utf8'))
-  } catch (error) {
-    throw new ZooError('integrity', `${path} is not JSON`, { cause: error })
-  }
+  return { ...document, tensors: await readSafetensors(data) }
 }
 
 async function digestOf(path: string): Promise<string> {

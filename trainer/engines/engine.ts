@@ -76,10 +76,24 @@ export interface Engine {
   perturb(radius: number): Promise<void>
   restore(): Promise<void>
 
-  /** Everything that training changes, by `weight/NAME`, `momentum/NAME`, `average/NAME`: what a checkpoint holds. */
+  /**
+   * Everything that training changes, by `weight/NAME`, `momentum/NAME`, `average/NAME`, and `gradient/NAME` for what has
+   * been accumulated since the last update: what a checkpoint holds.
+   */
   state(): Promise<Map<string, Tensor>>
   load(state: ReadonlyMap<string, Tensor>): Promise<void>
   /** Current weights by their own names; the moving averages if `averaged` and there are any. */
   weights(averaged?: boolean): Promise<Map<string, Tensor>>
   dispose(): void
+}
+
+/** An engine that can be one of several processes that share every batch: see `ParallelEngine`. */
+export interface SharingEngine extends Engine {
+  /** Hands the accumulated gradient over, by weight, and forgets it. */
+  takeGradient(): Promise<Map<string, Tensor>>
+  addGradient(gradients: ReadonlyMap<string, Tensor>): Promise<void>
+  /** Current running statistics. */
+  statistics(): Promise<Map<string, Tensor>>
+  /** New values for some weights. */
+  setWeights(values: ReadonlyMap<string, Tensor>): Promise<void>
 }

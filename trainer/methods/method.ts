@@ -1,5 +1,6 @@
 import { Tensor } from '../../converters/onnx/tensor.ts'
 import { type Key, keyOf } from '../../converters/perturb/random.ts'
+import { ZooError } from '../../manifests/error.ts'
 import type { TrainingAttack } from '../../manifests/schema/recipe.ts'
 import { adversarialImages } from '../adversary.ts'
 import type { Engine } from '../engines/engine.ts'
@@ -85,10 +86,16 @@ export const attacked = (
     key: stepKey(context, batch),
   })
 
-/** One-hot targets [N, classes], smoothed by `smoothing` (Szegedy et al. 2016). */
+/**
+ * One-hot targets [N, classes], smoothed by `smoothing` (Szegedy et al. 2016).
+ *
+ * @throws ZooError `invalid-data` for a label that is no class of the network
+ */
 export function targetsOf(labels: Int32Array, classes: number, smoothing = 0): Tensor {
   const values = new Float32Array(labels.length * classes).fill(smoothing / classes)
   labels.forEach((label, row) => {
+    if (label < 0 || label >= classes)
+      throw new ZooError('invalid-data', `the data has label ${label}, and the network ${classes} classes`)
     values[row * classes + label]! += 1 - smoothing
   })
   return Tensor.float32([labels.length, classes], values)

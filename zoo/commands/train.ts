@@ -54,7 +54,7 @@ export function command(): Command {
     )
   training.option(
     '--processes <n>',
-    'processes that share every batch (wasm, node); auto: more than one where that is faster',
+    'processes that share every batch, with norms of their own; auto: more than one where that is faster',
     processCount,
   )
   return transferOptions(withInputOptions(training)).action(async (name: string, options: TrainFlags) => {

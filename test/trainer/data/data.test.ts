@@ -1,7 +1,9 @@
 import { expect, it } from 'vitest'
 import { augmentation } from '../../../trainer/data/augment.ts'
 import { Batches } from '../../../trainer/data/batches.ts'
+import { checkAlike } from '../../../trainer/data/open.ts'
 import { epochOrder } from '../../../trainer/data/order.ts'
+import { targetsOf } from '../../../trainer/methods/method.ts'
 import { stripes } from '../stripes.ts'
 
 it('takes every example once an epoch, in an order of its own', () => {
@@ -55,4 +57,32 @@ it('moves images by up to four pixels, zeros coming in, and mirrors some', () =>
   expect(seen.size).toBeGreaterThan(80)
   expect(mirrored).toBeGreaterThan(60)
   expect(mirrored).toBeLessThan(140)
+})
+
+it('refuses a validation of other images or classes', () => {
+  const train = { ...stripes(8), classes: ['cat', 'dog', 'hen'] }
+  const checked = (classes: string[] | null, shape = train.shape) => {
+    try {
+      checkAlike(train, { ...stripes(4, 'held out'), classes, shape })
+      return 'alike'
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'invalid-data' })
+      return (error as Error).message
+    }
+  }
+  expect(checked(['cat', 'dog', 'hen'])).toBe('alike')
+  expect(checked(null)).toBe('alike')
+  // Without `dog`, folders would be numbered otherwise.
+  expect(checked(['cat', 'hen'])).toMatch(/only one has dog$/)
+  expect(checked(['cat', 'dog', 'hen', 'owl'])).toMatch(/only one has owl$/)
+  expect(checked(['dog', 'cat', 'hen'])).toMatch(/the order of their classes$/)
+  expect(checked(['cat', 'dog', 'hen'], [3, 8, 8])).toMatch(/\[1,8,8\] and \[3,8,8\]$/)
+})
+
+it('refuses labels that are no classes', () => {
+  expect(targetsOf(Int32Array.of(2), 3, 0.3).floats).toEqual(Float32Array.of(0.1, 0.1, 0.8))
+  for (const label of [-1, 3])
+    expect(() => targetsOf(Int32Array.of(label), 3)).toThrow(
+      expect.objectContaining({ code: 'invalid-data' }),
+    )
 })

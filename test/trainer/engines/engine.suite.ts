@@ -170,6 +170,20 @@ export function engineSuite(name: string, open: (options: EngineOptions) => Prom
       for (const [key, tensor] of expected) expect(again.get(key)!.floats).toEqual(tensor.floats)
     })
 
+    it('keeps an accumulated gradient in its state, and forgets one that a state lacks', async () => {
+      const before = await engine.state()
+      await engine.accumulate(regression(), FEEDS, { of: 'loss', weight: 1 })
+      const state = await engine.state()
+      close(state.get('gradient/dense/kernel'), KERNEL_GRADIENT)
+      await engine.load(before)
+      await engine.update(PLAIN)
+      close((await engine.weights()).get('dense/bias'), [0.5])
+      await engine.load(state)
+      await engine.update(PLAIN)
+      close((await engine.weights()).get('dense/bias'), [0.5 - 0.1 * BIAS_GRADIENT])
+      expect((await engine.state()).has('gradient/dense/kernel')).toBe(false)
+    })
+
     it('refuses a state that lacks a weight', async () => {
       await expect(engine.load(new Map())).rejects.toMatchObject({ code: 'integrity' })
     })

@@ -13,7 +13,7 @@ export const METHODS: readonly {
   { spec: { name: 'fast-at', eps: EPS, guard: 0.9 } },
   { spec: { name: 'free-at', eps: EPS, step: EPS, replays: 3 }, updates: 3 },
   { spec: { name: 'yopo', eps: EPS, step: 0.05, passes: 2, innerSteps: 3 } },
-  { spec: { name: 'alp', attack } },
+  { spec: { name: 'alp', attack }, norms: ['batch', 'mixture'] },
   { spec: { name: 'trades', beta: 1, attack: { ...attack, start: 'near' } }, norms: ['batch', 'mixture'] },
   { spec: { name: 'mart', attack } },
   { spec: { name: 'advprop', attack }, norms: ['mixture'] },

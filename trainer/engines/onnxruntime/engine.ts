@@ -6,9 +6,9 @@ import type { TrainingForm } from '../../resnet/statistics.ts'
 import type {
   AccumulateRequest,
   Answer,
-  Engine,
   GradientRequest,
   OptimiserStep,
+  SharingEngine,
   Values,
   WeightSpec,
 } from '../engine.ts'
@@ -25,28 +25,32 @@ export interface OnnxruntimeOptions {
   readonly statisticsMomentum: number
   /** Default: cpu. */
   readonly provider?: Provider | undefined
+  /** What other processes leave to this one. By default passes are shared among as many threads as pay. */
+  readonly threads?: number | undefined
 }
 
 /** A pass that takes less than this many milliseconds is not worth sharing among threads. */
 const WORTH_SHARING = 8
 
 /** Differentiates graphs by the rules of `converters/onnx/gradient`, and runs the results in onnxruntime. */
-export class OnnxruntimeEngine implements Engine {
+export class OnnxruntimeEngine implements SharingEngine {
   readonly backend: string
   readonly #weights: WeightTable
   readonly #momentum: number
   readonly #provider: Provider
+  readonly #threads: number | undefined
   readonly #workers: Workers
   /** What runs each graph, by what is computed and from which shapes. */
   readonly #runners = new Map<Graph, Map<string, Promise<Runner>>>()
   #last: Promise<unknown> = Promise.resolve()
 
   constructor(options: OnnxruntimeOptions) {
-    const { weights, statisticsMomentum, provider = 'cpu' } = options
+    const { weights, statisticsMomentum, provider = 'cpu', threads } = options
     this.backend = provider === 'cpu' ? 'ort' : `ort-${provider}`
     this.#weights = new WeightTable(weights)
     this.#momentum = statisticsMomentum
     this.#provider = provider
+    this.#threads = threads
     this.#workers = new Workers(this.#weights)
   }
 
@@ -108,6 +112,22 @@ export class OnnxruntimeEngine implements Engine {
     return this.#weights.values(averaged)
   }
 
+  async takeGradient(): Promise<Map<string, Tensor>> {
+    return this.#weights.takeGradient()
+  }
+
+  async addGradient(gradients: ReadonlyMap<string, Tensor>): Promise<void> {
+    for (const [name, { floats }] of gradients) this.#weights.accumulate(name, floats, 1)
+  }
+
+  async statistics(): Promise<Map<string, Tensor>> {
+    return this.#weights.statistics()
+  }
+
+  async setWeights(values: ReadonlyMap<string, Tensor>): Promise<void> {
+    this.#weights.set(values)
+  }
+
   dispose(): void {
     for (const runners of this.#runners.values())
       for (const runner of runners.values()) runner.then((built) => built.release()).catch(() => {})
@@ -133,12 +153,15 @@ export class OnnxruntimeEngine implements Engine {
   }
 
   async #build(graph: Graph, feeds: Feeds, request: ProgramRequest): Promise<Runner> {
-    const runner = await openRunner(graph, feeds, request, this.#weights, { provider: this.#provider })
+    const runner = await openRunner(graph, feeds, request, this.#weights, {
+      provider: this.#provider,
+      ...(this.#threads !== undefined && { threads: this.#threads }),
+    })
     // Passes that leave weights alone take each example for itself, unless normalised by the batch: `faster` sees that.
     const { count } = this.#workers
     const rows = Math.min(...Object.values(feeds).map(({ dims }) => dims[0] ?? 1))
     const shareable = this.#provider === 'cpu' && request.passing === undefined && !isDeep(graph, request)
-    if (!shareable || count < 2 || rows < 2 * count) return runner
+    if (!shareable || this.#threads !== undefined || count < 2 || rows < 2 * count) return runner
     const run = (way: Runner) => way.run(feeds)
     await run(runner)
     if ((await duration(() => run(runner))) < WORTH_SHARING) return runner

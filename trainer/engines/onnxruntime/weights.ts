@@ -17,7 +17,7 @@ interface Entry {
 }
 
 /** What a checkpoint keeps of a weight, under `KIND/NAME`. */
-const KINDS = { weight: 'value', momentum: 'momentum', average: 'average' } as const
+const KINDS = { weight: 'value', momentum: 'momentum', average: 'average', gradient: 'gradient' } as const
 
 /**
  * The weights, and the optimiser. It works in place on the memory that sessions take as input and write gradients to,
@@ -70,6 +70,29 @@ export class WeightTable {
     this.version++
   }
 
+  /** Hands the accumulated gradients over, by weight, and forgets them: they are good until the next is accumulated. */
+  takeGradient(): Map<string, Tensor> {
+    const gradients = new Map<string, Tensor>()
+    for (const [name, entry] of this.#entries) {
+      if (entry.accumulated) gradients.set(name, Tensor.float32(entry.dims, entry.gradient!))
+      entry.accumulated = false
+    }
+    return gradients
+  }
+
+  statistics(): Map<string, Tensor> {
+    const statistics = new Map<string, Tensor>()
+    for (const [name, { role, dims, value }] of this.#entries)
+      if (role === 'statistic') statistics.set(name, Tensor.float32(dims, value.slice()))
+    return statistics
+  }
+
+  /** New values for some weights. */
+  set(values: ReadonlyMap<string, Tensor>): void {
+    for (const [name, { floats }] of values) this.#entries.get(name)!.value.set(floats)
+    this.version++
+  }
+
   update(step: OptimiserStep): void {
     for (const entry of this.#entries.values()) {
       if (entry.accumulated) descend(entry, entry.gradient!, step)
@@ -101,7 +124,7 @@ export class WeightTable {
     const state = new Map<string, Tensor>()
     for (const [name, entry] of this.#entries)
       for (const [kind, slot] of Object.entries(KINDS)) {
-        const values = entry[slot]
+        const values = slot === 'gradient' && !entry.accumulated ? undefined : entry[slot]
         if (values) state.set(`${kind}/${name}`, Tensor.float32(entry.dims, values.slice()))
       }
     return state
@@ -122,7 +145,8 @@ export class WeightTable {
       entry.value.set(state.get(`weight/${name}`)!.floats)
       entry.momentum = state.get(`momentum/${name}`)?.floats.slice()
       entry.average = state.get(`average/${name}`)?.floats.slice()
-      entry.accumulated = false
+      entry.gradient = state.get(`gradient/${name}`)?.floats.slice()
+      entry.accumulated = entry.gradient !== undefined
     }
     this.version++
   }

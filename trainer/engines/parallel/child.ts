@@ -2,24 +2,23 @@ import { decodeModel } from '../../../converters/onnx/codec.ts'
 import { tensorsFromWire, tensorsToWire } from '../../../converters/onnx/runtime/protocol.ts'
 import { asZooError, ZooError } from '../../../manifests/error.ts'
 import type { TrainingForm } from '../../resnet/statistics.ts'
-import { useBackend } from '../tfjs/backend.ts'
-import { TfjsEngine } from '../tfjs/engine.ts'
+import type { SharingEngine } from '../engine.ts'
+import { openShare } from '../open.ts'
 import type { Message, Reply, WireTensors } from './messages.ts'
 
 /** A further process of `ParallelEngine`: an engine of its own on its share of every batch. */
 const forms = new Map<number, TrainingForm>()
-let engine: TfjsEngine | undefined
+let engine: SharingEngine | undefined
 
 async function answer(message: Message): Promise<Record<string, WireTensors>> {
   if (message.kind === 'open') {
-    const { backend, weights, ...options } = message
-    await useBackend(backend)
+    const { backend, weights, options } = message
     const specs = weights.map(({ name, role, value }) => ({
       name,
       role,
       value: tensorsFromWire({ value }).value!,
     }))
-    engine = new TfjsEngine({ ...options, backend, weights: specs })
+    engine = await openShare(backend, { ...options, weights: specs })
     return {}
   }
   if (!engine) throw new ZooError('internal', `a process was asked to ${message.kind} before it was opened`)

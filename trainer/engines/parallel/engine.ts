@@ -4,8 +4,17 @@ import { tensorsFromWire, tensorsToWire } from '../../../converters/onnx/runtime
 import type { Feeds } from '../../../converters/onnx/runtime/session.ts'
 import { Tensor } from '../../../converters/onnx/tensor.ts'
 import type { TrainingForm } from '../../resnet/statistics.ts'
-import type { AccumulateRequest, Answer, Engine, GradientRequest, OptimiserStep, Values } from '../engine.ts'
-import type { TfjsEngine, TfjsOptions } from '../tfjs/engine.ts'
+import type {
+  AccumulateRequest,
+  Answer,
+  Engine,
+  GradientRequest,
+  OptimiserStep,
+  SharingEngine,
+  Values,
+} from '../engine.ts'
+import type { Backend, EngineOptions } from '../open.ts'
+import { ownGpu } from './gpu.ts'
 import type { Message } from './messages.ts'
 import { FurtherProcess } from './process.ts'
 
@@ -16,7 +25,7 @@ import { FurtherProcess } from './process.ts'
  */
 export class ParallelEngine implements Engine {
   readonly backend: string
-  readonly #first: TfjsEngine
+  readonly #first: SharingEngine
   readonly #others: readonly FurtherProcess[]
   readonly #forms = new Map<TrainingForm['graph'], number>()
   /** Whether the others have gradients or statistics that the first hasn't, or lack weights that it has. */
@@ -25,24 +34,37 @@ export class ParallelEngine implements Engine {
   /** Rows of each process's share of the last batch trained on. */
   #rows: readonly number[] = []
 
-  private constructor(first: TfjsEngine, others: readonly FurtherProcess[]) {
+  private constructor(first: SharingEngine, others: readonly FurtherProcess[]) {
     this.#first = first
     this.#others = others
     this.backend = first.backend
   }
 
-  /** @param count processes in all, this one included */
-  static async open(first: TfjsEngine, options: TfjsOptions, count: number): Promise<ParallelEngine> {
-    const others = Array.from({ length: count - 1 }, () => new FurtherProcess())
-    const { backend, statisticsMomentum, recompute = false } = options
-    const weights = options.weights.map(({ name, role, value }) => ({
+  /** @param options what the first engine was opened with; its `processes` count this one too */
+  static async open(
+    first: SharingEngine,
+    backend: Exclude<Backend, 'auto'>,
+    { weights: specs, ...options }: EngineOptions,
+  ): Promise<ParallelEngine> {
+    const onGpu = backend === 'cuda' || options.provider === 'cuda'
+    const others = Array.from(
+      { length: options.processes! - 1 },
+      (_, i) => new FurtherProcess(onGpu ? ownGpu(i + 1) : {}),
+    )
+    const weights = specs.map(({ name, role, value }) => ({
       name,
       role,
       value: tensorsToWire({ value }).value!,
     }))
-    const message: Message = { kind: 'open', backend, weights, statisticsMomentum, recompute }
-    await Promise.all(others.map((other) => other.ask(message)))
-    return new ParallelEngine(first, others)
+    const message: Message = { kind: 'open', backend, options, weights }
+    const engine = new ParallelEngine(first, others)
+    try {
+      await Promise.all(others.map((other) => other.ask(message)))
+    } catch (error) {
+      engine.dispose()
+      throw error
+    }
+    return engine
   }
 
   async forward(form: TrainingForm, feeds: Feeds, outputs?: readonly string[]): Promise<Values> {
@@ -64,9 +86,14 @@ export class ParallelEngine implements Engine {
   }
 
   async accumulate(form: TrainingForm, feeds: Feeds, request: AccumulateRequest): Promise<Answer> {
-    await this.#distribute()
     const shares = this.#shares(form, feeds, [request.of])
-    if (!shares) return this.#first.accumulate(form, feeds, request)
+    if (!shares) {
+      await this.#gather()
+      // It moves running statistics that the others have too.
+      this.#spread = false
+      return this.#first.accumulate(form, feeds, request)
+    }
+    await this.#distribute()
     const rows = shares.map((share) => Math.max(...Object.values(share).map(({ dims }) => dims[0] ?? 0)))
     this.#rows = rows
     const all = rows.reduce((sum, count) => sum + count, 0)

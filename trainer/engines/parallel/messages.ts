@@ -1,7 +1,7 @@
 import type { WireTensor } from '../../../converters/onnx/runtime/protocol.ts'
 import type { ErrorCode } from '../../../manifests/error.ts'
 import type { AccumulateRequest, GradientRequest, WeightSpec } from '../engine.ts'
-import type { TfjsBackend } from '../tfjs/backend.ts'
+import type { Backend, EngineOptions } from '../open.ts'
 
 export type WireTensors = Readonly<Record<string, WireTensor>>
 
@@ -15,10 +15,9 @@ interface OnForm {
 export type Message =
   | {
       readonly kind: 'open'
-      readonly backend: TfjsBackend
+      readonly backend: Exclude<Backend, 'auto'>
+      readonly options: Omit<EngineOptions, 'weights'>
       readonly weights: readonly (Omit<WeightSpec, 'value'> & { readonly value: WireTensor })[]
-      readonly statisticsMomentum: number
-      readonly recompute: boolean
     }
   | {
       readonly kind: 'form'

@@ -17,10 +17,12 @@ export class FurtherProcess {
   readonly #waiting: Waiting[] = []
   #death: ZooError | undefined
 
-  constructor() {
+  /** @param environment what it has in its environment beside what this process has */
+  constructor(environment: NodeJS.ProcessEnv = {}) {
     const module = moduleBeside(import.meta.url, './child')
     this.#child = fork(module, {
       execArgv: moduleFlags(module),
+      env: { ...process.env, ...environment },
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     })

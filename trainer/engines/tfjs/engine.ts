@@ -4,7 +4,14 @@ import type { Feeds } from '../../../converters/onnx/runtime/session.ts'
 import type { Tensor } from '../../../converters/onnx/tensor.ts'
 import { ZooError } from '../../../manifests/error.ts'
 import type { TrainingForm } from '../../resnet/statistics.ts'
-import type { AccumulateRequest, Answer, Engine, GradientRequest, OptimiserStep, Values } from '../engine.ts'
+import type {
+  AccumulateRequest,
+  Answer,
+  GradientRequest,
+  OptimiserStep,
+  SharingEngine,
+  Values,
+} from '../engine.ts'
 import type { EngineOptions } from '../open.ts'
 import { switchTo, type TfjsBackend } from './backend.ts'
 import { download, upload } from './exchange.ts'
@@ -25,7 +32,7 @@ interface Pass {
 }
 
 /** Interprets graphs with tfjs operations, on whichever backend is set, and lets tfjs differentiate them. */
-export class TfjsEngine implements Engine {
+export class TfjsEngine implements SharingEngine {
   readonly backend: TfjsBackend
   readonly #weights: WeightTable
   readonly #momentum: number
@@ -107,7 +114,6 @@ export class TfjsEngine implements Engine {
     return await this.#weights.values(averaged)
   }
 
-  /** What processes that share a batch exchange: see `ParallelEngine`. */
   async takeGradient(): Promise<Map<string, Tensor>> {
     await switchTo(this.backend)
     return await this.#weights.takeGradient()

@@ -26,7 +26,7 @@ interface Entry {
 }
 
 /** What a checkpoint keeps of a weight, under `KIND/NAME`. */
-const KINDS = { weight: 'value', momentum: 'momentum', average: 'average' } as const
+const KINDS = { weight: 'value', momentum: 'momentum', average: 'average', gradient: 'gradient' } as const
 
 /** The weights on the backend with what the optimiser keeps for each. */
 export class WeightTable {
