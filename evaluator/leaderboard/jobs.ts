@@ -16,6 +16,8 @@ import type { ModelCard } from './tracks.ts'
 export interface Candidate {
   readonly file: ModelFile
   readonly dataset: string
+  /** The batteries whose tracks it joins, as the tracks call them; all where absent. */
+  readonly batteries?: readonly string[] | undefined
   /** What it is evaluated by: its file's manifest, or what the board's plan says of a bare file. */
   readonly input?: InputDescription | undefined
   readonly outputKind?: EvaluationRequest['outputKind']
@@ -38,7 +40,7 @@ export interface Job {
 }
 
 /**
- * What the board needs and what of it the store has: every model in every track of its data set. Everything that
+ * What the board needs and what of it the store has: every model in every track that it joins. Everything that
  * decides an outcome is in a job's name, so a change of plan makes new jobs and leaves old ledgers alone.
  *
  * @param readBattery a battery by how the plan calls it
@@ -53,7 +55,10 @@ export async function planJobs(
 ): Promise<Job[]> {
   const jobs: Job[] = []
   for (const track of tracks) {
-    const joining = candidates.filter(({ dataset }) => dataset === track.dataset)
+    const joining = candidates.filter(
+      ({ dataset, batteries }) =>
+        dataset === track.dataset && (batteries === undefined || batteries.includes(track.battery)),
+    )
     const battery = readBattery(track.battery)
     const name = `${slug(basename(track.dataset))}-${track.norm}-${slug(epsText(parseEps(track.eps)))}-${battery.id}-v${slug(battery.version)}`
     const seed =

@@ -8,6 +8,8 @@ const plannedModelSchema = z.strictObject({
   model: z.string().min(1),
   /** The data set whose tracks it joins, as the tracks call it; as the manifest says where absent. */
   dataset: z.string().min(1).optional(),
+  /** Only the tracks of these batteries: for models that are too slow for others. Default: all tracks of its data set. */
+  batteries: z.array(z.string().min(1)).min(1).optional(),
   /** What a bare file's manifest would say. */
   input: inputSchema.optional(),
   output: modelManifestSchema.shape.output.unwrap().optional(),
@@ -29,7 +31,7 @@ const plannedTrackSchema = z.strictObject({
   seed: z.union([z.int().nonnegative(), z.literal('fresh')]).default(0),
 })
 
-/** What the board evaluates: every model in every track of its data set. */
+/** What the board evaluates: every model in every track of its data set, unless it names batteries. */
 export const boardPlanSchema = z.strictObject({
   $schema: z.string().optional(),
   schemaVersion: z.literal(1),

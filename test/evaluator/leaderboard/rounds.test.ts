@@ -62,6 +62,15 @@ describe('planning a board', () => {
     await expect(seeds([candidate('c', 'cifar10')], draws)).rejects.toMatchObject({ code: 'usage' })
   })
 
+  it('puts a model that names batteries into their tracks alone', async () => {
+    const slow = { ...candidate('slow'), batteries: ['quick'] }
+    expect(await seeds([candidate('a'), slow], { count: 0 })).toEqual([
+      'quick a 0',
+      'quick slow 0',
+      'xie2020 a 1000',
+    ])
+  })
+
   it('prints a matrix in which every part says all that decides an outcome', async () => {
     const jobs = await planJobs(tracks.slice(0, 1), [candidate('a'), candidate('b')], store, readBattery)
     const { include } = matrixOf(jobs, 2)

@@ -38,6 +38,7 @@ export async function readBoardPlan(path: string): Promise<BoardPlan> {
       ...model,
       model: fromPlan(model.model),
       ...(model.dataset !== undefined && { dataset: fromPlan(model.dataset) }),
+      ...(model.batteries && { batteries: model.batteries.map(fromPlan) }),
     })),
   }
 }
@@ -59,6 +60,7 @@ async function candidateOf(planned: PlannedModel, client: Client): Promise<Candi
   return {
     file: { name, path, sha256 },
     dataset,
+    batteries: planned.batteries,
     input: planned.input,
     outputKind: planned.output,
     ...(manifest && { card: (await modelCards(client, [{ name, sha256 }])).get(sha256) ?? { manifest } }),
