@@ -6,8 +6,8 @@ export default defineConfig({
     // Native inference and training share few cores: more workers than this only slow one another down.
     maxWorkers: 2,
     pool: 'forks',
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     reporters: ['default', './test/reporter.ts'],
   },
 })

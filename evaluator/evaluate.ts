@@ -33,7 +33,8 @@ export async function evaluate(request: EvaluationRequest, progress: Progress): 
     const plan = await planFor(request, ledger, progress)
     const pool = openPool(plan, dir)
     try {
-      const walked = await walk(plan, ledger, pool.run, progress)
+      // What lost its images is done again: a report and a replay need them.
+      const walked = await walk(plan, { ...ledger, find: ledger.findWhole }, pool.run, progress)
       return plan.shard ? null : await finish(plan, ledger, walked)
     } finally {
       pool.end()

@@ -28,8 +28,10 @@ export interface Ledger {
   readonly dir: string
   plan(): Promise<Plan | null>
   writePlan(plan: Plan): Promise<void>
-  /** A unit's result if it is finished, with its perturbations if it has any. */
+  /** A unit's result if it is finished; its perturbations may have been left out, as in a repository. */
   find(id: string): Promise<UnitResult | null>
+  /** A unit's result if it is finished and nothing that belongs to it is missing. */
+  findWhole(id: string): Promise<UnitResult | null>
   write(finished: Finished): Promise<void>
   /** A finished unit's perturbations, checked against their digest. */
   adversarial(result: UnitResult): Promise<Uint8Array>
@@ -37,6 +39,10 @@ export interface Ledger {
 
 export function openLedger(dir: string): Ledger {
   const unit = (id: string, extension: string) => join(dir, 'units', `${id}.${extension}`)
+  const find = async (id: string): Promise<UnitResult | null> => {
+    const document = await readJson(unit(id, 'json'))
+    return document === null ? null : parseAs(unitResultSchema, document, unit(id, 'json'))
+  }
   return {
     dir,
     async plan() {
@@ -46,11 +52,11 @@ export function openLedger(dir: string): Ledger {
 
     writePlan: (plan) => writeJsonAtomic(join(dir, 'plan.json'), plan),
 
-    async find(id) {
-      const document = await readJson(unit(id, 'json'))
-      if (document === null) return null
-      const result = parseAs(unitResultSchema, document, unit(id, 'json'))
-      return result.adversarial && !existsSync(unit(id, 'adv')) ? null : result
+    find,
+
+    async findWhole(id) {
+      const result = await find(id)
+      return result?.adversarial && !existsSync(unit(id, 'adv')) ? null : result
     },
 
     async write({ result, adversarial }) {
