@@ -54,7 +54,7 @@ describe.skipIf(testData === undefined)(`instances of the VNN competitions${need
 
   it(`nothing that is proved robust is broken (${robust.length} instances)`, async () => {
     expect([...(await broken(robust, pgd(full ? 20 : 1)))]).toEqual([])
-  })
+  }, 900_000)
 
   it(`nearly all that is attackable is broken by PGD with 20 restarts (${attackable.length} instances)`, async () => {
     const found = await broken(attackable, pgd(20))
