@@ -27,7 +27,9 @@ function ofModel({ protocol, tally }: Evidence): Flag[] {
   if (!protocol.gradients)
     flags.push({
       name: 'no-gradients',
-      reason: `only attacks without gradients were run, since the model has none: ${protocol.gradientsReason}`,
+      reason:
+        `only attacks without gradients were run, since the model has none: ${protocol.gradientsReason}` +
+        (protocol.battery.id === 'gradient-free' ? '' : '; the battery gradient-free has more of them'),
     })
   if (classes < 4 && protocol.attacks.some((entry) => 'loss' in entry && entry.loss.endsWith('dlr')))
     flags.push({
